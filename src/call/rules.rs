@@ -1,0 +1,102 @@
+//! The numbers people argue about: every cap, timeout and margin of a call, in one place.
+
+use crate::audio::FRAME_MS;
+use crate::pricing::{ModelPrice, TranscriptionPrice};
+use crate::units::Usd;
+use std::sync::Arc;
+
+/// A limit with a warning before it: one shape for duration, spend and silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap<T> {
+    /// From here on the model is told.
+    pub warn: T,
+    /// Beyond this it never goes.
+    pub end: T,
+}
+
+/// What one call may do and what things cost while it does.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Dollars, everything included.
+    pub spend: Cap<Usd>,
+    /// Milliseconds from the answer.
+    pub duration_ms: Cap<u64>,
+    /// Milliseconds without a word from the caller while nothing is being played.
+    pub silence_ms: Cap<u64>,
+    /// What is said to the model when the call begins, so that the first word is the agent's; empty: the caller begins.
+    pub greeting: Arc<str>,
+    /// The language and manner of the goodbye: instructions of the one answer that has no memory.
+    pub goodbye: Arc<str>,
+    /// What the carrier says when no goodbye of the model could be heard.
+    pub goodbye_sentence: Arc<str>,
+    /// What the carrier says when the model's side failed.
+    pub trouble_sentence: Arc<str>,
+    /// The most an answer may be long, in tokens.
+    pub max_output_tokens: u32,
+    /// What the settings weigh in the model's memory, in tokens: at most one for each byte of instructions and tools.
+    pub settings_tokens: u64,
+    /// Whether the model's provider cuts its own answer when the caller speaks (`barge_in = "at_once"`).
+    pub provider_interrupts: bool,
+    /// How far ahead of the carrier's play-out we send, in milliseconds.
+    pub lead_ms: u64,
+    /// How much sound one message to the carrier holds, in milliseconds.
+    pub message_ms: u64,
+    /// The model's price.
+    pub model: ModelPrice,
+    /// The price of transcribing the caller; `None`: nobody transcribes.
+    pub transcription: Option<TranscriptionPrice>,
+    /// A started minute at the carrier, voice and media.
+    pub minute: Usd,
+    /// One sentence said by the carrier's own voice.
+    pub say: Usd,
+    /// Seconds within which the model must begin to answer, in milliseconds.
+    pub answer_timeout_ms: u64,
+    /// The margins below, which no agent sets.
+    pub margins: Margins,
+}
+
+/// Margins that hold for every agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Margins {
+    /// An answer shorter than this is not worth asking for: 8 seconds of speech.
+    pub min_output_tokens: u32,
+    /// The goodbye may be this long: 10 seconds of speech.
+    pub goodbye_tokens: u32,
+    /// The longest that a goodbye takes until it is heard.
+    pub goodbye_max_ms: u64,
+    /// From the last word to the line being closed.
+    pub hangup_ms: u64,
+    /// No sound of the goodbye by then: the carrier says it.
+    pub goodbye_start_ms: u64,
+    /// The model must be reached and configured by then.
+    pub model_ready_ms: u64,
+    /// The media stream must open by then.
+    pub stream_open_ms: u64,
+    /// Caller sound kept while the model is not ready; older sound is forgotten.
+    pub ear_ms: u64,
+    /// Beyond the cap on duration: when the carrier's own limit ends the call.
+    pub carrier_limit_ms: u64,
+}
+
+impl Default for Margins {
+    fn default() -> Self {
+        Margins {
+            min_output_tokens: 160,
+            goodbye_tokens: 200,
+            goodbye_max_ms: 10_000,
+            hangup_ms: 2_000,
+            goodbye_start_ms: 2_000,
+            model_ready_ms: 8_000,
+            stream_open_ms: 15_000,
+            ear_ms: 10_000,
+            carrier_limit_ms: 10_000,
+        }
+    }
+}
+
+impl Rules {
+    /// Whole frames in one message to the carrier.
+    pub fn message_frames_ms(&self) -> u64 {
+        (self.message_ms / FRAME_MS).max(1) * FRAME_MS
+    }
+}

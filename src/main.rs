@@ -1,0 +1,2 @@
+//! Parse the arguments, run the command, turn its end into an exit code.
+fn main() {}
