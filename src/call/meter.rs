@@ -1,0 +1,311 @@
+//! What the call has cost so far, and the most that one more answer could cost.
+//!
+//! A provider bills an answer after giving it, so whoever wants a cap that holds must know the bill's upper bound before asking. It
+//! has two parts: everything in the model's memory may be read again, uncached; and the answer may be as long as we allowed. What is
+//! asked for and not yet billed is *committed* at its bound until its own report releases it.
+//!
+//! The memory's size is known from the last report (what was read, and what was written since) and from what we have added after it:
+//! at most a token for each byte of text, ten a second of the caller's sound, and fourteen an item (facts: section 5.1). A report
+//! may lower it; a request of ours never does.
+
+use super::rules::Rules;
+use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
+use crate::units::{CallTime, Id, Usd};
+
+use super::record::Cost;
+
+/// Tokens that mark the borders of an item, at most.
+const ITEM_TOKENS: u64 = 14;
+/// Milliseconds of the caller's sound in one token.
+const HEARD_MS_PER_TOKEN: u64 = 100;
+/// Milliseconds in a carrier's minute.
+const MINUTE_MS: u64 = 60_000;
+
+/// Tokens in the model's memory, by what it costs to read them again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Memory {
+    text: u64,
+    /// Audio, and whatever cannot be told: charged as audio, the dearer of the two.
+    audio: u64,
+}
+
+impl Memory {
+    fn and(self, more: Memory) -> Memory {
+        Memory {
+            text: self.text.saturating_add(more.text),
+            audio: self.audio.saturating_add(more.audio),
+        }
+    }
+
+    fn cost(self, price: &ModelPrice) -> Usd {
+        price.cost(&Usage { text_in: self.text, unknown_in: self.audio, ..Usage::default() })
+    }
+}
+
+/// Something asked for and not yet billed.
+#[derive(Clone, Debug)]
+struct Open {
+    nonce: u64,
+    bound: Usd,
+    max_output_tokens: u64,
+    /// Part of the conversation: its report tells how large the memory is.
+    in_conversation: bool,
+}
+
+/// What a report did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// It settled what was open.
+    Settled {
+        /// What it cost.
+        cost: Usd,
+        /// The most it could have been.
+        bound: Usd,
+    },
+    /// It was settled before, or never asked for under this nonce: nothing changes.
+    Known,
+}
+
+/// The meter of one call.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    model: ModelPrice,
+    transcription: Option<TranscriptionPrice>,
+    minute: Usd,
+    say: Usd,
+    goodbye: Usd,
+    cost: Cost,
+    minutes: u64,
+    memory: Memory,
+    /// What was added to the memory after the open answer was asked for, which its report cannot know.
+    since: Memory,
+    open: Vec<Open>,
+    /// Caller sound sent and not yet part of an item.
+    loose_ms: u64,
+    /// Items whose transcription is not reported: how much caller sound each may hold.
+    untold: Vec<(Id, u64)>,
+}
+
+impl Meter {
+    /// A meter that has counted nothing. The memory holds the settings.
+    pub fn new(rules: &Rules) -> Self {
+        let goodbye = Memory { text: rules.goodbye.len() as u64, audio: ITEM_TOKENS };
+        let spoken = speech(&rules.model, u64::from(rules.margins.goodbye_tokens));
+        Meter {
+            model: rules.model,
+            transcription: rules.transcription,
+            minute: rules.minute,
+            say: rules.say,
+            goodbye: goodbye.cost(&rules.model).plus(spoken),
+            cost: Cost::default(),
+            minutes: 0,
+            memory: Memory { text: rules.settings_tokens, audio: ITEM_TOKENS },
+            since: Memory::default(),
+            open: Vec::new(),
+            loose_ms: 0,
+            untold: Vec::new(),
+        }
+    }
+
+    /// What is settled, by what it was for.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Carrier minutes that have begun.
+    pub fn minutes(&self) -> u64 {
+        self.minutes
+    }
+
+    /// What is settled and what is spoken for.
+    pub fn committed(&self) -> Usd {
+        let open: Usd = self.open.iter().map(|open| open.bound).sum();
+        self.cost.total().plus(open).plus(self.untold_bound(0))
+    }
+
+    /// The most that transcribing what was sent, and `more_ms` besides, can cost. Each item is rounded up by itself, as it is billed.
+    fn untold_bound(&self, more_ms: u64) -> Usd {
+        let Some(price) = &self.transcription else { return Usd::ZERO };
+        let untold: Usd = self.untold.iter().map(|(_, ms)| price.bound(*ms)).sum();
+        untold.plus(price.bound(self.loose_ms + more_ms))
+    }
+
+    /// What sending `ms` more of the caller's sound commits.
+    pub fn forwarding(&self, ms: u64) -> Usd {
+        self.untold_bound(ms).less(self.untold_bound(0))
+    }
+
+    /// Caller sound was sent.
+    pub fn forwarded(&mut self, ms: u64) {
+        self.loose_ms = self.loose_ms.saturating_add(ms);
+    }
+
+    /// The caller's sound sent so far became an item.
+    pub fn committed_item(&mut self, item: &Id) {
+        let ms = std::mem::take(&mut self.loose_ms);
+        self.remember(Memory { text: 0, audio: ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS });
+        if self.transcription.is_some() && !self.untold.iter().any(|(known, _)| known == item) {
+            self.untold.push((item.clone(), ms));
+        }
+    }
+
+    /// Text was added to the conversation.
+    pub fn added_text(&mut self, bytes: usize) {
+        self.remember(Memory { text: bytes as u64, audio: ITEM_TOKENS });
+    }
+
+    fn remember(&mut self, more: Memory) {
+        self.memory = self.memory.and(more);
+        self.since = self.since.and(more);
+    }
+
+    /// What reading the whole memory again can cost, with the sound that may become an item before the answer begins.
+    fn reading(&self) -> Usd {
+        let loose = Memory { text: 0, audio: self.loose_ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS };
+        self.memory.and(loose).cost(&self.model)
+    }
+
+    /// The most that an answer of at most this many tokens can cost.
+    pub fn answer_bound(&self, max_output_tokens: u64) -> Usd {
+        self.reading().plus(speech(&self.model, max_output_tokens))
+    }
+
+    /// The longest answer whose bound is at most `room`, in tokens.
+    pub fn longest_answer(&self, room: Usd) -> u64 {
+        let each = speech(&self.model, 1).nanos().max(1);
+        room.less(self.reading()).nanos() / each
+    }
+
+    /// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.
+    pub fn goodbye_bound(&self) -> Usd {
+        self.goodbye
+    }
+
+    /// What the carrier takes for one sentence.
+    pub fn sentence(&self) -> Usd {
+        self.say
+    }
+
+    /// An answer was asked for.
+    pub fn ask(&mut self, nonce: u64, max_output_tokens: u64) {
+        let bound = self.answer_bound(max_output_tokens);
+        self.since = Memory::default();
+        self.open.push(Open { nonce, bound, max_output_tokens, in_conversation: true });
+    }
+
+    /// The goodbye was asked for.
+    pub fn ask_goodbye(&mut self, nonce: u64, max_output_tokens: u64) {
+        let bound = self.goodbye;
+        self.open.push(Open { nonce, bound, max_output_tokens, in_conversation: false });
+    }
+
+    /// The bound of what was asked for under this nonce, while it is open.
+    pub fn bound_of(&self, nonce: u64) -> Option<Usd> {
+        self.open.iter().find(|open| open.nonce == nonce).map(|open| open.bound)
+    }
+
+    /// The report for a nonce came. Without usage it is charged at its bound.
+    pub fn report(&mut self, nonce: u64, usage: Option<&Usage>) -> Reported {
+        let Some(place) = self.open.iter().position(|open| open.nonce == nonce) else {
+            return Reported::Known;
+        };
+        let open = self.open.swap_remove(place);
+        let cost = usage.map_or(open.bound, |usage| self.model.cost(usage));
+        self.cost.model = self.cost.model.plus(cost);
+        if open.in_conversation {
+            match usage {
+                Some(usage) => self.memory = memory_after(usage).and(self.since),
+                None => self.remember(Memory { text: 0, audio: open.max_output_tokens }),
+            }
+        }
+        Reported::Settled { cost, bound: open.bound }
+    }
+
+    /// What was asked for under this nonce was refused whole and costs nothing.
+    pub fn release(&mut self, nonce: u64) -> bool {
+        let before = self.open.len();
+        self.open.retain(|open| open.nonce != nonce);
+        self.open.len() < before
+    }
+
+    /// Somebody else's answer was reported: it is charged all the same.
+    pub fn stray(&mut self, usage: Option<&Usage>, max_output_tokens: u64) -> Usd {
+        let cost =
+            usage.map_or_else(|| self.answer_bound(max_output_tokens), |usage| self.model.cost(usage));
+        self.cost.model = self.cost.model.plus(cost);
+        self.remember(usage.map_or(Memory { text: 0, audio: max_output_tokens }, memory_after));
+        cost
+    }
+
+    /// An item's transcription was reported, or failed: without usage it is charged at its bound. `None`: reported before.
+    pub fn transcribed(&mut self, item: &Id, usage: Option<&TranscriptionUsage>) -> Option<(Usd, Usd)> {
+        let price = self.transcription?;
+        let place = self.untold.iter().position(|(untold, _)| untold == item)?;
+        let bound = price.bound(self.untold.swap_remove(place).1);
+        let cost = usage.map_or(bound, |usage| price.cost(usage));
+        self.cost.transcription = self.cost.transcription.plus(cost);
+        Some((cost, bound))
+    }
+
+    /// The minute that `now` lies in has begun; tells each that had not been counted, and its price.
+    pub fn minute(&mut self, now: CallTime) -> Option<(u64, Usd)> {
+        if self.minutes >= started_minutes(now) {
+            return None;
+        }
+        self.minutes += 1;
+        self.cost.carrier = self.cost.carrier.plus(self.minute);
+        Some((self.minutes, self.minute))
+    }
+
+    /// What the minutes that begin until `then` will cost.
+    pub fn minutes_until(&self, then: CallTime) -> Usd {
+        self.minute.times(started_minutes(then).saturating_sub(self.minutes))
+    }
+
+    /// The carrier says a sentence.
+    pub fn said_by_carrier(&mut self) -> Usd {
+        self.cost.carrier = self.cost.carrier.plus(self.say);
+        self.say
+    }
+
+    /// The session is closed: what was never reported is charged at its bound.
+    pub fn close(&mut self) -> (Usd, Usd) {
+        let model: Usd = self.open.drain(..).map(|open| open.bound).sum();
+        let transcription = self.untold_bound(0);
+        self.untold.clear();
+        self.loose_ms = 0;
+        self.cost.model = self.cost.model.plus(model);
+        self.cost.transcription = self.cost.transcription.plus(transcription);
+        (model, transcription)
+    }
+
+    /// What it cost to have this many milliseconds generated (20 tokens a second; facts: section 5.1).
+    pub fn speech_cost(&self, ms: u64) -> Usd {
+        Usd::from_nanos(self.model.audio_out).times(ms / 50)
+    }
+}
+
+/// When the minute after the one that `now` lies in begins.
+pub fn next_minute(now: CallTime) -> CallTime {
+    CallTime::from_millis((now.millis() / MINUTE_MS + 1) * MINUTE_MS)
+}
+
+/// Minutes that have begun by then: the first at the answer.
+fn started_minutes(now: CallTime) -> u64 {
+    now.millis() / MINUTE_MS + 1
+}
+
+/// An answer's tokens at the dearest rate they can have.
+fn speech(price: &ModelPrice, tokens: u64) -> Usd {
+    price.cost(&Usage { unknown_out: tokens, ..Usage::default() })
+}
+
+/// The memory as an answer leaves it: all that it read, and all that it wrote.
+fn memory_after(usage: &Usage) -> Memory {
+    Memory {
+        text: usage.text_in.saturating_add(usage.text_out),
+        audio: [usage.audio_in, usage.image_in, usage.unknown_in, usage.audio_out, usage.unknown_out]
+            .into_iter()
+            .fold(0, u64::saturating_add),
+    }
+}

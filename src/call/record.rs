@@ -1,0 +1,293 @@
+//! Everything that can be said about a call afterwards.
+//!
+//! A [`Fact`] is written once, when it becomes true, and never edited. Each says what it cost, so that the facts of a call add up to
+//! its price to the nano-dollar.
+
+use crate::pricing::Usage;
+use crate::realtime::{Code, Loss};
+use crate::units::{CallTime, Usd};
+
+/// Why a call is wound up before its people wished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The cap on duration.
+    Duration,
+    /// The cap on spend.
+    Spend,
+    /// Nobody spoke for too long.
+    Silence,
+    /// A budget above the call has no more to grant.
+    Budget,
+    /// The operator winds calls up: a shutdown, or one by hand.
+    Drain,
+}
+
+/// One of the two sides of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The phone company's.
+    Carrier,
+    /// The speech model's.
+    Realtime,
+}
+
+/// Why a call was not begun. Nothing was billed by anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// Nobody answers that number.
+    UnknownNumber,
+    /// As many calls as allowed are going on.
+    Busy,
+    /// The caller called too often.
+    TooOften,
+    /// A budget has too little left for even a short call.
+    OverBudget,
+    /// The server is shutting down.
+    Draining,
+}
+
+/// Why a call is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// The caller hung up, or the carrier ended the call.
+    CallerHungUp,
+    /// Wound up, with a goodbye that was heard.
+    SaidGoodbye(Cause),
+    /// Wound up, and no goodbye could be heard whole.
+    CutOff(Cause),
+    /// Never begun.
+    Refused(Refusal),
+    /// The operator hung up.
+    Stopped,
+    /// One side broke.
+    Lost(Side),
+}
+
+/// Who said the last words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Goodbye {
+    /// Nobody: the caller left first, or there was no time.
+    #[default]
+    None,
+    /// The model, and it was heard whole.
+    Model,
+    /// The carrier's own voice, after the stream.
+    Carrier,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// When.
+    pub at: CallTime,
+    /// What the call had cost by then, this included.
+    pub spent: Usd,
+    /// What it was.
+    pub what: What,
+}
+
+/// The kinds of things that happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The media stream opened.
+    Answered,
+    /// The model was reached and its settings confirmed.
+    Ready,
+    /// The first sound of the agent was sent to the caller.
+    FirstWord {
+        /// Milliseconds since the media stream opened.
+        after_ms: u64,
+    },
+    /// The model answered, or stopped answering; this is what it cost.
+    Turn(Turn),
+    /// A turn of the caller was transcribed.
+    Transcribed {
+        /// What that cost.
+        cost: Usd,
+    },
+    /// A carrier minute began.
+    Minute {
+        /// Which, counted from one.
+        minute: u64,
+        /// What it costs.
+        cost: Usd,
+    },
+    /// The carrier says a sentence after the stream.
+    Sentence {
+        /// What that costs.
+        cost: Usd,
+    },
+    /// Something asked for was never reported on; it is charged at the most it could have cost.
+    Unreported {
+        /// The charge for answers.
+        model: Usd,
+        /// The charge for transcription.
+        transcription: Usd,
+    },
+    /// The model was told that an end is near.
+    Warned(Cause),
+    /// The caller cut in.
+    Interrupted {
+        /// Milliseconds of the item that were heard.
+        heard_ms: u64,
+        /// Milliseconds that were generated and will not be heard.
+        unheard_ms: u64,
+    },
+    /// The caller pressed a key. Which one is the caller's business.
+    Digit,
+    /// The goodbye begins.
+    WrappingUp(Cause),
+    /// A report exceeded the most it could have been, or nobody asked for what it reports: an assumption of the cap is broken.
+    BoundBroken {
+        /// What was reported.
+        cost: Usd,
+        /// The most it could have been.
+        bound: Usd,
+    },
+    /// The provider complained.
+    Complained(Code),
+    /// The model's side was lost.
+    ModelLost(Loss),
+    /// The call is over; always the last fact.
+    Ended(Summary),
+}
+
+/// One answer of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Counted from one.
+    pub turn: u32,
+    /// What it consumed; `None`: the report did not say, and it is charged at its bound.
+    pub usage: Option<Usage>,
+    /// What it cost.
+    pub cost: Usd,
+    /// The last words of the call.
+    pub goodbye: bool,
+    /// What the last minute cost, or what a minute would cost at that rate when the call is younger.
+    pub burn_per_minute: Usd,
+    /// Seconds until the first of the caps, at that rate.
+    pub seconds_left: u64,
+}
+
+/// A call in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Why it is over.
+    pub ending: Option<Ending>,
+    /// Milliseconds since the carrier began to bill.
+    pub duration_ms: u64,
+    /// Started minutes at the carrier.
+    pub minutes: u64,
+    /// Answers of the model.
+    pub turns: u32,
+    /// Times the caller cut in.
+    pub interruptions: u32,
+    /// Who said the last words.
+    pub goodbye: Goodbye,
+    /// What the call cost, by what it was for.
+    pub cost: Cost,
+    /// The part of the model's cost that paid for speech nobody heard.
+    pub unheard: Usd,
+}
+
+/// What a call cost, by what it was for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Answers.
+    pub model: Usd,
+    /// Transcription of the caller.
+    pub transcription: Usd,
+    /// Started minutes, voice and media, and sentences said by the carrier.
+    pub carrier: Usd,
+    /// Priced tools.
+    pub tools: Usd,
+}
+
+impl Cost {
+    /// All of it.
+    pub fn total(&self) -> Usd {
+        self.model.plus(self.transcription).plus(self.carrier).plus(self.tools)
+    }
+}
+
+impl What {
+    /// What this fact added to the cost of the call.
+    pub fn cost(&self) -> Usd {
+        match self {
+            What::Turn(turn) => turn.cost,
+            What::Transcribed { cost } | What::Minute { cost, .. } | What::Sentence { cost } => *cost,
+            What::Unreported { model, transcription } => model.plus(*transcription),
+            What::Answered
+            | What::Ready
+            | What::FirstWord { .. }
+            | What::Warned(_)
+            | What::Interrupted { .. }
+            | What::Digit
+            | What::WrappingUp(_)
+            | What::BoundBroken { .. }
+            | What::Complained(_)
+            | What::ModelLost(_)
+            | What::Ended(_) => Usd::ZERO,
+        }
+    }
+}
+
+/// The words of the log, the scenarios and the ledger.
+macro_rules! words {
+    ($type:ty, $($variant:pat => $word:literal),+ $(,)?) => {
+        impl $type {
+            /// The word for it in logs and files.
+            pub fn word(&self) -> &'static str {
+                match self { $($variant => $word),+ }
+            }
+        }
+    };
+}
+
+words!(Cause,
+    Cause::Duration => "duration", Cause::Spend => "spend", Cause::Silence => "silence",
+    Cause::Budget => "budget", Cause::Drain => "drain");
+words!(Side, Side::Carrier => "carrier", Side::Realtime => "realtime");
+words!(Refusal,
+    Refusal::UnknownNumber => "unknown-number", Refusal::Busy => "busy", Refusal::TooOften => "too-often",
+    Refusal::OverBudget => "over-budget", Refusal::Draining => "draining");
+words!(Goodbye, Goodbye::None => "none", Goodbye::Model => "model", Goodbye::Carrier => "carrier");
+words!(Ending,
+    Ending::CallerHungUp => "caller-hung-up", Ending::SaidGoodbye(_) => "said-goodbye", Ending::CutOff(_) => "cut-off",
+    Ending::Refused(_) => "refused", Ending::Stopped => "stopped", Ending::Lost(_) => "lost");
+
+impl Ending {
+    /// The word for its cause, where it has one.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Ending::SaidGoodbye(cause) | Ending::CutOff(cause) => Some(cause.word()),
+            Ending::Refused(refusal) => Some(refusal.word()),
+            Ending::Lost(side) => Some(side.word()),
+            Ending::CallerHungUp | Ending::Stopped => None,
+        }
+    }
+}
+
+impl What {
+    /// The word for it: `event` in the log, without its `call.`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            What::Answered => "answered",
+            What::Ready => "ready",
+            What::FirstWord { .. } => "first-word",
+            What::Turn(_) => "turn",
+            What::Transcribed { .. } => "transcribed",
+            What::Minute { .. } => "minute",
+            What::Sentence { .. } => "sentence",
+            What::Unreported { .. } => "unreported",
+            What::Warned(_) => "warned",
+            What::Interrupted { .. } => "interrupted",
+            What::Digit => "digit",
+            What::WrappingUp(_) => "wrapping-up",
+            What::BoundBroken { .. } => "bound-broken",
+            What::Complained(_) => "complained",
+            What::ModelLost(_) => "model-lost",
+            What::Ended(_) => "ended",
+        }
+    }
+}

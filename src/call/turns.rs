@@ -1,0 +1,103 @@
+//! Who may speak: when an answer is asked for, cancelled, or owed.
+//!
+//! One answer at a time. What the caller says, and what we tell the model, leaves an answer *owed*; it is asked for once nobody
+//! speaks and none is open. An answer that the caller spoke over is *unwanted*: it stays open until it is reported, because it is
+//! billed, but nothing more of it is played.
+
+use crate::units::{CallTime, Id};
+
+/// An answer asked for and not yet reported.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Ours.
+    pub nonce: u64,
+    /// The provider's name for it, once it has begun.
+    pub response: Option<Id>,
+    /// When it was asked for.
+    pub asked: CallTime,
+    /// Some sound of it has come.
+    pub spoke: bool,
+    /// Nothing more of it is to be played.
+    pub unwanted: bool,
+    /// The last words of the call.
+    pub goodbye: bool,
+}
+
+/// The state of the conversation's floor.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    answers: Vec<Answer>,
+    next_nonce: u64,
+    /// The caller is speaking.
+    pub caller_speaks: bool,
+    /// Something was said or told that wants an answer.
+    pub owed: bool,
+    /// Answers that failed in a row.
+    pub failures: u32,
+    /// Answers reported so far.
+    pub count: u32,
+}
+
+impl Turns {
+    /// A number never used before in this call.
+    pub fn nonce(&mut self) -> u64 {
+        self.next_nonce += 1;
+        self.next_nonce
+    }
+
+    /// Whether an answer may be asked for now.
+    pub fn is_free(&self) -> bool {
+        !self.caller_speaks && !self.answers.iter().any(|answer| !answer.goodbye)
+    }
+
+    /// An answer was asked for.
+    pub fn asked(&mut self, nonce: u64, now: CallTime, goodbye: bool) {
+        if !goodbye {
+            self.owed = false;
+        }
+        let answer =
+            Answer { nonce, response: None, asked: now, spoke: false, unwanted: false, goodbye };
+        self.answers.push(answer);
+    }
+
+    /// A response began under this nonce. `None`: the nonce is not one of the open ones.
+    pub fn started(&mut self, nonce: u64, response: &Id) -> Option<&Answer> {
+        let answer = self.answers.iter_mut().find(|answer| answer.nonce == nonce)?;
+        answer.response = Some(response.clone());
+        Some(answer)
+    }
+
+    /// The open answer that this response gives.
+    pub fn of(&mut self, response: &Id) -> Option<&mut Answer> {
+        self.answers.iter_mut().find(|answer| answer.response.as_ref() == Some(response))
+    }
+
+    /// The open answer in the conversation.
+    pub fn open(&mut self) -> Option<&mut Answer> {
+        self.answers.iter_mut().find(|answer| !answer.goodbye)
+    }
+
+    /// The open goodbye.
+    pub fn goodbye(&self) -> Option<&Answer> {
+        self.answers.iter().find(|answer| answer.goodbye)
+    }
+
+    /// An answer is over.
+    pub fn closed(&mut self, nonce: u64) -> Option<Answer> {
+        let place = self.answers.iter().position(|answer| answer.nonce == nonce)?;
+        Some(self.answers.swap_remove(place))
+    }
+
+    /// Whether an answer is open.
+    pub fn is_answering(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// Nothing more of what is open is wanted.
+    pub fn abandon(&mut self) {
+        self.owed = false;
+        for answer in &mut self.answers {
+            answer.unwanted = true;
+        }
+    }
+}
