@@ -79,6 +79,11 @@ impl Usd {
         self.0
     }
 
+    /// Whether it is nothing.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
     /// The sum, or `None` when it does not fit.
     pub fn checked_add(self, other: Usd) -> Option<Usd> {
         self.0.checked_add(other.0).map(Usd)

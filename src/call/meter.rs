@@ -19,7 +19,7 @@ const ITEM_TOKENS: u64 = 14;
 /// Milliseconds of the caller's sound in one token.
 const HEARD_MS_PER_TOKEN: u64 = 100;
 /// Milliseconds in a carrier's minute.
-const MINUTE_MS: u64 = 60_000;
+pub const MINUTE_MS: u64 = 60_000;
 
 /// Tokens in the model's memory, by what it costs to read them again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -125,6 +125,14 @@ impl Playback {
         }
     }
 
+    /// Sound of an item that nobody is to hear.
+    pub fn discard(&mut self, item: &Id, until_ms: u64) {
+        if !self.cut.iter().any(|(cut, _)| cut == item) {
+            self.forget(item.clone(), 0);
+        }
+        self.receive(item, until_ms);
+    }
+
     fn forget(&mut self, item: Id, received_ms: u64) {
         if self.cut.len() == REMEMBERED_CUTS {
             self.cut.pop_front();
@@ -137,6 +145,11 @@ impl Playback {
         if let Some(spoken) = self.items.iter_mut().find(|spoken| spoken.item == *item) {
             spoken.complete = true;
         }
+    }
+
+    /// No more of what waits will come.
+    pub fn complete_all(&mut self) {
+        self.items.iter_mut().for_each(|spoken| spoken.complete = true);
     }
 
     /// The number of an item that still waits to be heard; `None`: its sound is not wanted.

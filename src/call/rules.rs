@@ -68,6 +68,8 @@ pub struct Margins {
     pub hangup_ms: u64,
     /// No sound of the goodbye by then: the carrier says it.
     pub goodbye_start_ms: u64,
+    /// The longest that a sentence of the carrier's own voice takes.
+    pub sentence_ms: u64,
     /// The model must be reached and configured by then.
     pub model_ready_ms: u64,
     /// The media stream must open by then.
@@ -86,11 +88,20 @@ impl Default for Margins {
             goodbye_max_ms: 10_000,
             hangup_ms: 2_000,
             goodbye_start_ms: 2_000,
+            sentence_ms: 7_000,
             model_ready_ms: 8_000,
             stream_open_ms: 15_000,
             ear_ms: 10_000,
             carrier_limit_ms: 10_000,
         }
+    }
+}
+
+impl Margins {
+    /// The longest that a call takes to end politely: the goodbye, or waiting for one in vain and the carrier's sentence; and the
+    /// hang-up.
+    pub fn ending_ms(&self) -> u64 {
+        self.goodbye_max_ms.max(self.goodbye_start_ms + self.sentence_ms) + self.hangup_ms
     }
 }
 

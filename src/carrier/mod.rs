@@ -72,7 +72,10 @@ pub enum Command {
     /// Close the stream, so that the carrier ends the call.
     Close,
     /// Ask the carrier to end the call: belt and braces after [`Command::Close`].
-    Complete,
+    Complete {
+        /// Milliseconds to wait first, so that the carrier can end it by itself, its last words said.
+        after_ms: u64,
+    },
 }
 
 /// A point in what we play: its name on the wire tells item, position and generation.

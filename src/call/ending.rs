@@ -1,0 +1,172 @@
+//! How a call is wound up, and what is last.
+//!
+//! The goodbye is said with money set aside for it since the answer. First nothing new may begin: the caller's sound is no longer sent
+//! on, and what the model was saying is dropped. Then one answer is asked for that has no memory, so that its price does not depend
+//! on what was said before. If it is not heard in time, the carrier says a sentence with its own voice. The line closes when the last
+//! mark has come back, or when the time set aside is over.
+
+use super::record::{Cause, Ending, Goodbye, Side, What};
+use super::timers::Timer;
+use super::{Ask, Call, Output, Phase};
+use crate::carrier::Command as ToCarrier;
+use crate::realtime::{Command as ToModel, Loss, Request, RequestKind};
+
+impl Call {
+    /// Begins the goodbye. Later causes change nothing.
+    pub(super) fn wrap_up(&mut self, cause: Cause, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::Connecting | Phase::Talking) {
+            return;
+        }
+        if !self.warned.contains(&cause) {
+            self.warned.push(cause);
+            self.record(What::Warned(cause), out);
+        }
+        self.record(What::WrappingUp(cause), out);
+        self.phase = Phase::WrappingUp(cause);
+        self.wrapping_since = self.now;
+        self.waiting_ms = 0;
+        for timer in [Timer::Answer, Timer::Retry, Timer::SilenceWarn, Timer::SilenceEnd] {
+            self.timers.clear(timer);
+        }
+        if let Some(answer) = self.turns.open() {
+            let response = answer.response.clone();
+            out.push(Output::Realtime(ToModel::Cancel { response }));
+        }
+        self.turns.abandon();
+        self.playback.stop_sending();
+        if self.ready && self.answered.is_some() && self.fits(self.meter.goodbye_bound()) {
+            self.ask_for_goodbye(out);
+        } else {
+            self.carrier_says_goodbye(out);
+        }
+    }
+
+    fn ask_for_goodbye(&mut self, out: &mut Vec<Output>) {
+        let margins = self.rules.margins;
+        let nonce = self.turns.nonce();
+        self.meter.ask_goodbye(nonce, u64::from(margins.goodbye_tokens));
+        self.turns.asked(nonce, self.now, true);
+        self.timers.set(Timer::GoodbyeStart, self.now.plus(margins.goodbye_start_ms));
+        self.timers.set(Timer::GoodbyeEnd, self.now.plus(margins.goodbye_max_ms));
+        let kind = RequestKind::Goodbye { instructions: self.rules.goodbye.clone() };
+        let request = Request { nonce, max_output_tokens: margins.goodbye_tokens, kind };
+        out.push(Output::Realtime(ToModel::Respond(request)));
+    }
+
+    /// Nothing of the goodbye has come in time.
+    pub(super) fn goodbye_is_late(&mut self, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::WrappingUp(_)) {
+            self.carrier_says_goodbye(out);
+        }
+    }
+
+    /// The goodbye is complete, or failed.
+    pub(super) fn goodbye_done(&mut self, spoke: bool, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::WrappingUp(_)) {
+            return;
+        }
+        if !spoke {
+            return self.carrier_says_goodbye(out);
+        }
+        self.goodbye_complete = true;
+        self.end_if_goodbye_was_heard(out);
+    }
+
+    pub(super) fn end_if_goodbye_was_heard(&mut self, out: &mut Vec<Output>) {
+        let Phase::WrappingUp(cause) = self.phase else { return };
+        if self.goodbye_complete && !self.playback.is_playing() {
+            self.goodbye = Goodbye::Model;
+            self.close(Ending::SaidGoodbye(cause), out);
+        }
+    }
+
+    fn carrier_says_goodbye(&mut self, out: &mut Vec<Output>) {
+        let Phase::WrappingUp(cause) = self.phase else { return };
+        let sentence = self.rules.goodbye_sentence.to_string();
+        let ending = if self.say_last_words(sentence, out) {
+            Ending::SaidGoodbye(cause)
+        } else {
+            Ending::CutOff(cause)
+        };
+        self.close(ending, out);
+    }
+
+    /// Has the carrier say a sentence after the stream, if there is a caller to hear it, money and time for it.
+    fn say_last_words(&mut self, sentence: String, out: &mut Vec<Output>) -> bool {
+        let fits = self.now.millis() + self.rules.margins.sentence_ms <= self.carrier_end_ms();
+        if self.answered.is_none() || self.last_words || !fits || !self.fits(crate::units::Usd::ZERO) {
+            return false;
+        }
+        self.last_words = true;
+        self.goodbye = Goodbye::Carrier;
+        let cost = self.meter.said_by_carrier();
+        self.record(What::Sentence { cost }, out);
+        out.push(Output::Carrier(ToCarrier::LastWords(sentence)));
+        true
+    }
+
+    /// The carrier's voice may still talk when our own clock has run out, until the carrier's limit ends the call.
+    fn carrier_end_ms(&self) -> u64 {
+        self.rules.duration_ms.end + self.rules.margins.carrier_limit_ms
+    }
+
+    /// The model's side is gone. A caller who is there is told; one who is not there yet will be.
+    pub(super) fn lose_model(&mut self, loss: Loss, out: &mut Vec<Output>) {
+        self.record(What::ModelLost(loss), out);
+        self.ready = false;
+        self.timers.clear(Timer::ModelReady);
+        self.timers.clear(Timer::Answer);
+        match self.phase {
+            Phase::WrappingUp(_) if self.goodbye_complete => {}
+            Phase::WrappingUp(_) => self.carrier_says_goodbye(out),
+            Phase::Connecting if self.answered.is_none() => self.lost_early = true,
+            Phase::Connecting | Phase::Talking => self.say_trouble(out),
+            Phase::Over(_) => {}
+        }
+    }
+
+    pub(super) fn say_trouble(&mut self, out: &mut Vec<Output>) {
+        let sentence = self.rules.trouble_sentence.to_string();
+        self.say_last_words(sentence, out);
+        self.close(Ending::Lost(Side::Realtime), out);
+    }
+
+    /// The time set aside for ending politely is over.
+    pub(super) fn cut_off(&mut self, cause: Cause, out: &mut Vec<Output>) {
+        if !self.warned.contains(&cause) {
+            self.warned.push(cause);
+            self.record(What::Warned(cause), out);
+        }
+        self.close(Ending::CutOff(cause), out);
+    }
+
+    /// The last thing a call does. What was never reported is charged at the most it could have cost, and so is the minute that
+    /// the hang-up may still run into.
+    pub(super) fn close(&mut self, ending: Ending, out: &mut Vec<Output>) {
+        let (model, transcription) = self.meter.close();
+        if !model.plus(transcription).is_zero() {
+            self.record(What::Unreported { model, transcription }, out);
+        }
+        let margins = self.rules.margins;
+        let until = match (ending, self.last_words) {
+            (Ending::CallerHungUp | Ending::Lost(Side::Carrier), _) => self.now,
+            (_, true) => self.now.plus(margins.sentence_ms + margins.hangup_ms),
+            (_, false) => self.now.plus(margins.hangup_ms),
+        };
+        while let Some((minute, cost)) = self.meter.minute(until) {
+            self.record(What::Minute { minute, cost }, out);
+        }
+        self.phase = Phase::Over(ending);
+        self.timers = super::Timers::default();
+        out.push(Output::Realtime(ToModel::Close));
+        out.push(Output::Carrier(ToCarrier::Close));
+        if ending != Ending::CallerHungUp {
+            let after_ms = until.since(self.now);
+            out.push(Output::Carrier(ToCarrier::Complete { after_ms }));
+        }
+        out.push(Output::Budget(Ask::Settle(self.spent())));
+        let summary = self.summary(ending);
+        self.record(What::Ended(summary), out);
+        out.push(Output::Close(ending));
+    }
+}
