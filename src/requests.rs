@@ -162,7 +162,7 @@ impl Requests {
         let longest = self
             .patience
             .pause
-            .saturating_mul(1 << tries.clamp(1, 16) >> 1);
+            .saturating_mul(1 << (tries.clamp(1, 16) - 1));
         rand::random_range(longest / 2..=longest)
     }
 }

@@ -3,7 +3,7 @@
 //! Both change the call's own resource and may be repeated without harm: the time limit that ends the call even if we
 //! vanish, and the hang-up that makes sure of what closing the stream has already asked for.
 
-use super::super::{Command, Id, RestOutcome, RestRequest};
+use crate::carrier::{Command, Id, RestOutcome, RestRequest};
 use serde::Deserialize;
 
 /// The shortest limit we set: Twilio bills a started minute whole, so a shorter call costs no less.
@@ -65,8 +65,8 @@ pub(super) fn outcome(status: u16, body: &str) -> RestOutcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Mark;
     use super::*;
+    use crate::carrier::Mark;
 
     fn ask(command: &Command) -> Option<RestRequest> {
         let call = Id::from("CA1");

@@ -5,8 +5,8 @@
 //! one, never from `Host` or `X-Forwarded-*`, which anybody can write. A signature has no date in it and can be sent
 //! again: that a call is offered only once is for those above to watch.
 
-use super::super::{Forged, Request};
 use super::webhook;
+use crate::carrier::{Forged, Request};
 use crate::units::Secret;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;

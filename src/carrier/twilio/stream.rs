@@ -4,8 +4,8 @@
 //! model measures silence by counting sound, so what is missing is filled in, or the caller's pauses would shrink.
 //! In the other direction Twilio takes exactly the fields it knows and complains of any other (errors 31950 and 31951).
 
-use super::super::{Command, Event, Garbled, Id, Mark, Stream};
 use crate::audio::Format;
+use crate::carrier::{Command, Event, Garbled, Id, Mark, Stream};
 use base64_simd::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;

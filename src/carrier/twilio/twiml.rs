@@ -3,7 +3,7 @@
 //! The caller's number is in none of them: who calls is known from the signed webhook, and what is written into a
 //! document turns up in the carrier's logs.
 
-use super::super::Document;
+use crate::carrier::Document;
 
 /// Answers, and connects the sound both ways. `<Connect>` holds the call until its stream is closed; then Twilio asks
 /// `/twilio/ended` what comes next, and `<Hangup/>` is what happens should nobody answer that.
@@ -58,9 +58,9 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Carrier, Secret, Settings};
-    use super::super::Twilio;
     use super::*;
+    use crate::carrier::twilio::Twilio;
+    use crate::carrier::{Carrier, Secret, Settings};
     use expect_test::expect;
     use proptest::prelude::*;
 

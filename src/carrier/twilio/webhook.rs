@@ -3,7 +3,7 @@
 //! A POST carries its fields in a form, a GET in its query. Fields may appear that nobody announced, and most of the
 //! known ones may be blank, so only the name of the call is insisted on.
 
-use super::super::{Attestation, Garbled, Id, Offer, Phone, Request, Status};
+use crate::carrier::{Attestation, Garbled, Id, Offer, Phone, Request, Status};
 use std::borrow::Cow;
 
 /// One field: its name and its value, percent-decoded.
@@ -105,9 +105,9 @@ pub(super) fn is_form(request: &Request<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Carrier, Forged, Secret, Settings, Unwelcome};
-    use super::super::Twilio;
     use super::*;
+    use crate::carrier::twilio::Twilio;
+    use crate::carrier::{Carrier, Forged, Secret, Settings, Unwelcome};
 
     fn twilio(account: &str, verify_signature: bool) -> Twilio {
         Twilio::new(Settings {
