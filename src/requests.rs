@@ -1,1 +1,325 @@
-//! (to come)
+//! Performs the REST requests that carriers describe.
+//!
+//! These requests end calls that would otherwise go on costing money, so one lost packet must not be the end of them:
+//! each is tried several times, with pauses that grow and differ from call to call, so that a carrier in trouble is not
+//! met by all of our calls at once. Only requests that may be repeated belong here: after a timeout nobody knows
+//! whether the first one was obeyed.
+
+use crate::carrier::{Carrier, RestOutcome, RestRequest};
+use crate::units::Secret;
+use reqwest::{Client, Method, RequestBuilder, redirect};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most that is read of an answer's body; a carrier's explanation has a few hundred bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// Sends requests to one account's REST API. A clone shares its connections.
+#[derive(Clone)]
+pub struct Requests {
+    client: Client,
+    account: Arc<str>,
+    auth_token: Secret,
+    patience: Patience,
+}
+
+/// How long to wait for an answer, and how often to ask again.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long one try may take, from connecting to the last byte.
+    pub timeout: Duration,
+    /// How often a request is sent at the most; zero counts as one.
+    pub tries: u32,
+    /// The longest pause after the first try; it doubles with each further one.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    /// Some 22 seconds when nobody ever answers: within the minute that the carrier's own limit would take at the least.
+    fn default() -> Self {
+        Patience {
+            timeout: Duration::from_secs(5),
+            tries: 4,
+            pause: Duration::from_millis(250),
+        }
+    }
+}
+
+/// No request can be sent from this process: why, in words for a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unable(pub String);
+
+impl fmt::Display for Unable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot send requests: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unable {}
+
+/// One try: the HTTP status, or why there is none.
+type Tried = (Result<u16, &'static str>, RestOutcome);
+
+impl Requests {
+    /// With the usual patience.
+    ///
+    /// # Errors
+    /// Says why when no default provider of cryptography was installed or the machine has no root certificates.
+    pub fn new(account: String, auth_token: Secret) -> Result<Requests, Unable> {
+        Requests::with_patience(account, auth_token, Patience::default())
+    }
+
+    /// With a patience of one's own.
+    ///
+    /// # Errors
+    /// As [`Requests::new`].
+    pub fn with_patience(
+        account: String,
+        auth_token: Secret,
+        patience: Patience,
+    ) -> Result<Requests, Unable> {
+        // Asked for here, because the client would panic without it.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(Unable("no provider of cryptography is installed".into()));
+        }
+        let client = Client::builder()
+            .timeout(patience.timeout)
+            // Nobody but the configured address is given our credentials.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| Unable(error.to_string()))?;
+        Ok(Requests {
+            client,
+            account: account.into(),
+            auth_token,
+            patience,
+        })
+    }
+
+    /// Sends a request until it is answered for good or patience has run out ([`RestOutcome::TryAgain`]), and logs how
+    /// that went. Neither the address nor the form is logged: they name accounts, calls and numbers.
+    pub async fn perform(&self, request: RestRequest, carrier: &dyn Carrier) -> RestOutcome {
+        let mut tries = 0;
+        let (answer, outcome) = loop {
+            tries += 1;
+            let tried = self.try_once(&request, carrier).await;
+            if tried.1 != RestOutcome::TryAgain || tries >= self.patience.tries {
+                break tried;
+            }
+            tokio::time::sleep(self.pause_after(tries)).await;
+        };
+        let (purpose, status, error) = (request.purpose, answer.ok(), answer.err());
+        match outcome {
+            RestOutcome::Done | RestOutcome::AlreadyOver => {
+                tracing::info!(event = "carrier.request", purpose, ?outcome, status, tries);
+            }
+            RestOutcome::TryAgain | RestOutcome::Refused => {
+                tracing::warn!(
+                    event = "carrier.request",
+                    purpose,
+                    ?outcome,
+                    status,
+                    error,
+                    tries
+                );
+            }
+        }
+        outcome
+    }
+
+    async fn try_once(&self, request: &RestRequest, carrier: &dyn Carrier) -> Tried {
+        match answer(self.build(request)).await {
+            Ok((status, body)) => (Ok(status), carrier.rest_outcome(status, &body)),
+            // An address that is none will not become one by waiting.
+            Err(error) if error.is_builder() => (Err("not an address"), RestOutcome::Refused),
+            Err(error) => {
+                let why = match () {
+                    () if error.is_timeout() => "timed out",
+                    () if error.is_connect() => "could not connect",
+                    () => "the connection broke",
+                };
+                (Err(why), RestOutcome::TryAgain)
+            }
+        }
+    }
+
+    fn build(&self, request: &RestRequest) -> RequestBuilder {
+        let password = Some(self.auth_token.reveal());
+        let send = |method| {
+            self.client
+                .request(method, &request.url)
+                .basic_auth(&self.account, password)
+        };
+        match request.method {
+            "GET" => send(Method::GET),
+            _ => send(Method::POST).form(&request.form),
+        }
+    }
+
+    /// Between half and the whole of a pause that doubles from try to try.
+    fn pause_after(&self, tries: u32) -> Duration {
+        let longest = self
+            .patience
+            .pause
+            .saturating_mul(1 << (tries.clamp(1, 16) - 1));
+        rand::random_range(longest / 2..=longest)
+    }
+}
+
+/// The status and the body, as much of it as is worth reading.
+async fn answer(request: RequestBuilder) -> Result<(u16, String), reqwest::Error> {
+    let mut response = request.send().await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_ANSWER {
+            break;
+        }
+    }
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok((response.status().as_u16(), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carrier::{CARRIERS, Command, Settings};
+    use crate::units::Id;
+    use axum::extract::{Request, State};
+    use axum::http::StatusCode;
+    use std::sync::Mutex;
+    use tokio::net::TcpListener;
+
+    /// What the server answers in turn; `None` never answers.
+    type Script = Vec<Option<(u16, &'static str)>>;
+
+    #[derive(Clone)]
+    struct Server {
+        script: Arc<Mutex<Script>>,
+        seen: Arc<Mutex<Vec<String>>>,
+    }
+
+    async fn serve(State(server): State<Server>, request: Request) -> (StatusCode, &'static str) {
+        let authorization = request.headers().get("authorization").cloned();
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 1000).await.unwrap();
+        server.seen.lock().unwrap().push(format!(
+            "{} {} {} {}",
+            parts.method,
+            parts.uri,
+            String::from_utf8_lossy(&body),
+            authorization.unwrap().to_str().unwrap()
+        ));
+        let answer = server.script.lock().unwrap().remove(0);
+        match answer {
+            Some((status, body)) => (StatusCode::from_u16(status).unwrap(), body),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Hangs up a call at a server with this script: the outcome, and what the server saw.
+    async fn hang_up(script: Script) -> (RestOutcome, Vec<String>) {
+        let server = Server {
+            script: Arc::new(Mutex::new(script)),
+            seen: Arc::default(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_base = format!("http://{}", listener.local_addr().unwrap());
+        let doors = axum::Router::new()
+            .fallback(serve)
+            .with_state(server.clone());
+        let serving = tokio::spawn(async { axum::serve(listener, doors).await });
+        let outcome = hang_up_at(api_base).await;
+        serving.abort();
+        let seen = server.seen.lock().unwrap().clone();
+        (outcome, seen)
+    }
+
+    async fn hang_up_at(api_base: String) -> RestOutcome {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let patience = Patience {
+            timeout: Duration::from_millis(300),
+            tries: 4,
+            pause: Duration::from_millis(1),
+        };
+        let token = Secret::from("token".to_string());
+        let (_, make) = CARRIERS[0];
+        let carrier = make(Settings {
+            public_url: "https://bot.example.com".to_string(),
+            api_base,
+            account: "AC1".to_string(),
+            auth_token: token.clone(),
+            verify_signature: true,
+        });
+        let request = carrier.rest(&Id::from("CA1"), &Command::Complete).unwrap();
+        let requests = Requests::with_patience("AC1".to_string(), token, patience).unwrap();
+        requests.perform(request, &*carrier).await
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_out_once_with_our_name_and_is_done() {
+        let (outcome, seen) = hang_up(vec![Some((200, "{}"))]).await;
+        assert_eq!(outcome, RestOutcome::Done);
+        let expected =
+            "POST /2010-04-01/Accounts/AC1/Calls/CA1.json Status=completed Basic QUMxOnRva2Vu";
+        assert_eq!(seen, [expected]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_over_already_is_not_asked_for_twice() {
+        for answer in [(404, ""), (400, r#"{"code":20404,"status":404}"#)] {
+            let (outcome, seen) = hang_up(vec![Some(answer)]).await;
+            assert_eq!((outcome, seen.len()), (RestOutcome::AlreadyOver, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_taken_at_its_word() {
+        for answer in [(401, r#"{"code":20003}"#), (302, ""), (400, "?")] {
+            let (outcome, seen) = hang_up(vec![Some(answer)]).await;
+            assert_eq!((outcome, seen.len()), (RestOutcome::Refused, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_carrier_in_trouble_is_asked_again() {
+        let (outcome, seen) =
+            hang_up(vec![Some((503, "")), Some((429, "")), Some((200, ""))]).await;
+        assert_eq!((outcome, seen.len()), (RestOutcome::Done, 3));
+    }
+
+    #[tokio::test]
+    async fn patience_ends_after_four_tries() {
+        let (outcome, seen) = hang_up(vec![Some((500, "")); 5]).await;
+        assert_eq!((outcome, seen.len()), (RestOutcome::TryAgain, 4));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_is_given_up_on_and_asked_again() {
+        let (outcome, seen) = hang_up(vec![None, Some((200, ""))]).await;
+        assert_eq!((outcome, seen.len()), (RestOutcome::Done, 2));
+        let (outcome, seen) = hang_up(vec![None; 4]).await;
+        assert_eq!((outcome, seen.len()), (RestOutcome::TryAgain, 4));
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_is_and_one_that_is_none() {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", gone.local_addr().unwrap());
+        drop(gone);
+        assert_eq!(hang_up_at(address).await, RestOutcome::TryAgain);
+        assert_eq!(hang_up_at("nowhere".into()).await, RestOutcome::Refused);
+    }
+
+    #[test]
+    fn pauses_grow_and_never_overflow() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let token = Secret::from("token".to_string());
+        let requests = Requests::new("AC1".to_string(), token).unwrap();
+        for (tries, longest_ms) in [(1, 250), (2, 500), (3, 1000), (u32::MAX, 250 << 15)] {
+            let longest = Duration::from_millis(longest_ms);
+            assert!((longest / 2..=longest).contains(&requests.pause_after(tries)));
+        }
+    }
+}

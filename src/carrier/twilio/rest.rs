@@ -1,0 +1,143 @@
+//! The requests to Twilio's REST API that a live call needs, as data.
+//!
+//! Both change the call's own resource and may be repeated without harm: the time limit that ends the call even if we
+//! vanish, and the hang-up that makes sure of what closing the stream has already asked for.
+
+use crate::carrier::{Command, Id, RestOutcome, RestRequest};
+use serde::Deserialize;
+
+/// The shortest limit we set: Twilio bills a started minute whole, so a shorter call costs no less.
+const SHORTEST_S: u64 = 60;
+/// The longest that Twilio takes, and only from accounts it allows more than four hours.
+const LONGEST_S: u64 = 86_400;
+/// "The requested resource was not found": the call is over and gone.
+const NOT_FOUND: u32 = 20404;
+
+/// The request for a command that does not travel on the stream.
+pub(super) fn request(
+    api_base: &str,
+    account: &str,
+    call: &Id,
+    command: &Command,
+) -> Option<RestRequest> {
+    let (field, purpose) = match command {
+        Command::Limit { seconds } => {
+            let seconds = (*seconds).clamp(SHORTEST_S, LONGEST_S);
+            (("TimeLimit", seconds.to_string()), "limit the call")
+        }
+        Command::Complete => (("Status", "completed".to_string()), "end the call"),
+        Command::Play { .. } | Command::Clear | Command::LastWords(_) | Command::Close => {
+            return None;
+        }
+    };
+    let (account, call) = (segment(account), segment(call.as_str()));
+    Some(RestRequest {
+        method: "POST",
+        url: format!("{api_base}/2010-04-01/Accounts/{account}/Calls/{call}.json"),
+        form: vec![field],
+        purpose,
+    })
+}
+
+/// One segment of a path, which no text can make two of.
+fn segment(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// The part of an answer that explains a failure.
+#[derive(Deserialize)]
+struct Failure {
+    code: u32,
+}
+
+/// What an answer means. The code in the body outranks the status, for both speak of the same failure and the code is finer.
+pub(super) fn outcome(status: u16, body: &str) -> RestOutcome {
+    let gone =
+        || serde_json::from_str(body).is_ok_and(|failure: Failure| failure.code == NOT_FOUND);
+    match status {
+        200..=299 => RestOutcome::Done,
+        404 => RestOutcome::AlreadyOver,
+        _ if gone() => RestOutcome::AlreadyOver,
+        429 | 500..=599 => RestOutcome::TryAgain,
+        _ => RestOutcome::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carrier::Mark;
+
+    fn ask(command: &Command) -> Option<RestRequest> {
+        let call = Id::from("CA1");
+        request("https://api.twilio.com", "AC1", &call, command)
+    }
+
+    #[test]
+    fn the_carrier_is_asked_to_end_the_call_by_itself_and_never_within_its_first_minute() {
+        for (seconds, asked) in [
+            (0, "60"),
+            (59, "60"),
+            (61, "61"),
+            (310, "310"),
+            (u64::MAX, "86400"),
+        ] {
+            let request = ask(&Command::Limit { seconds }).unwrap();
+            assert_eq!(request.method, "POST");
+            assert_eq!(
+                request.url,
+                "https://api.twilio.com/2010-04-01/Accounts/AC1/Calls/CA1.json"
+            );
+            assert_eq!(request.form, [("TimeLimit", asked.to_string())]);
+        }
+    }
+
+    #[test]
+    fn hanging_up_is_a_request_and_talking_is_not() {
+        let request = ask(&Command::Complete).unwrap();
+        assert_eq!(request.form, [("Status", "completed".to_string())]);
+        let mark = Mark {
+            item: 1,
+            until_ms: 20,
+            generation: 0,
+        };
+        for command in [
+            Command::Play { mark, ms: 20 },
+            Command::Clear,
+            Command::LastWords("Bye.".to_string()),
+            Command::Close,
+        ] {
+            assert_eq!(ask(&command), None);
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_lead_the_request_to_another_place() {
+        let call = Id::from("../../Messages");
+        let request = request("http://h", "A/C", &call, &Command::Complete).unwrap();
+        assert_eq!(
+            request.url,
+            "http://h/2010-04-01/Accounts/A%2FC/Calls/..%2F..%2FMessages.json"
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_gone_has_ended_as_it_should() {
+        let gone = r#"{"code":20404,"message":"not found","status":404}"#;
+        for (status, body, expected) in [
+            (200, "{}", RestOutcome::Done),
+            (204, "", RestOutcome::Done),
+            (404, gone, RestOutcome::AlreadyOver),
+            (404, "<html>", RestOutcome::AlreadyOver),
+            (400, gone, RestOutcome::AlreadyOver),
+            (429, "", RestOutcome::TryAgain),
+            (500, "oops", RestOutcome::TryAgain),
+            (503, "", RestOutcome::TryAgain),
+            (400, r#"{"code":21220}"#, RestOutcome::Refused),
+            (401, r#"{"code":20003}"#, RestOutcome::Refused),
+            (302, "", RestOutcome::Refused),
+        ] {
+            assert_eq!(outcome(status, body), expected, "{status} {body}");
+        }
+    }
+}

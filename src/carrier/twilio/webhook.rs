@@ -1,0 +1,265 @@
+//! What Twilio's webhooks say, once they are believed.
+//!
+//! A POST carries its fields in a form, a GET in its query. Fields may appear that nobody announced, and most of the
+//! known ones may be blank, so only the name of the call is insisted on.
+
+use crate::carrier::{Attestation, Garbled, Id, Offer, Phone, Request, Status};
+use std::borrow::Cow;
+
+/// One field: its name and its value, percent-decoded.
+pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// The longest name of a call that is believed to be one; Twilio's have 34 characters, its imitators' are UUIDs.
+const CALL_LEN: usize = 64;
+/// The longest word for a call's state that is kept; Twilio's longest has 11 characters.
+const STATE_LEN: usize = 32;
+
+/// The fields of one webhook.
+pub(super) struct Fields<'a>(Vec<Pair<'a>>);
+
+impl<'a> Fields<'a> {
+    /// Reads them where a request of its method has them.
+    pub(super) fn of(request: &Request<'a>) -> Self {
+        Fields(if request.method != "POST" {
+            pairs(query(request))
+        } else if is_form(request) {
+            pairs(request.body)
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// The first value of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let field = self.0.iter().find(|(known, _)| known == name);
+        field.map(|(_, value)| &**value)
+    }
+
+    /// The call it is about.
+    pub(super) fn call(&self) -> Result<Id, Garbled> {
+        let call = self.get("CallSid").ok_or(Garbled("no CallSid"))?;
+        // Not a pattern of `CA` and digits: those who speak Twilio's protocol name their calls otherwise.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if (1..=CALL_LEN).contains(&call.len()) && call.bytes().all(plain) {
+            Ok(Id::from(call))
+        } else {
+            Err(Garbled("a CallSid that cannot be one"))
+        }
+    }
+
+    /// The call that is offered.
+    pub(super) fn offer(&self) -> Result<Offer, Garbled> {
+        let direction = self.get("Direction").unwrap_or_default();
+        Ok(Offer {
+            carrier_call: self.call()?,
+            from: Phone::from(self.get("From").unwrap_or_default()),
+            to: Phone::from(self.get("To").unwrap_or_default()),
+            attestation: attestation(self.get("StirVerstat").unwrap_or_default()),
+            inbound: !direction.starts_with("outbound"),
+        })
+    }
+
+    /// The state of the call.
+    pub(super) fn status(&self) -> Result<Status, Garbled> {
+        let state = self.get("CallStatus").ok_or(Garbled("no CallStatus"))?;
+        if state.len() > STATE_LEN || !state.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
+            return Err(Garbled("a CallStatus that cannot be one"));
+        }
+        Ok(Status {
+            carrier_call: self.call()?,
+            state: state.to_string(),
+            duration_s: self.get("CallDuration").and_then(|text| text.parse().ok()),
+        })
+    }
+}
+
+/// `TN-Validation-Passed-A`, perhaps followed by `-Diverted` or `-Passthrough`. Failed and missing validations are alike:
+/// nobody vouches.
+fn attestation(verstat: &str) -> Attestation {
+    let passed = verstat.strip_prefix("TN-Validation-Passed-");
+    match passed.and_then(|rest| rest.split('-').next()) {
+        Some("A") => Attestation::Full,
+        Some("B" | "C") => Attestation::Partial,
+        _ => Attestation::None,
+    }
+}
+
+/// Names and values of a form or a query; blank ones are kept.
+pub(super) fn pairs(text: &[u8]) -> Vec<Pair<'_>> {
+    form_urlencoded::parse(text).collect()
+}
+
+/// What follows the question mark.
+pub(super) fn query<'a>(request: &Request<'a>) -> &'a [u8] {
+    let query = request.path_and_query.split_once('?');
+    query.map_or("", |(_, query)| query).as_bytes()
+}
+
+/// Whether the body is a form. One that does not say what it is counts as one: that is what Twilio posts.
+pub(super) fn is_form(request: &Request<'_>) -> bool {
+    (request.header)("content-type").is_none_or(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carrier::twilio::Twilio;
+    use crate::carrier::{Carrier, Forged, Secret, Settings, Unwelcome};
+
+    fn twilio(account: &str, verify_signature: bool) -> Twilio {
+        Twilio::new(Settings {
+            public_url: "https://bot.example.com/".to_string(),
+            api_base: "https://api.twilio.com".to_string(),
+            account: account.to_string(),
+            auth_token: Secret::from("0123456789abcdef0123456789abcdef".to_string()),
+            verify_signature,
+        })
+    }
+
+    fn post(body: &str) -> Request<'_> {
+        Request {
+            method: "POST",
+            path_and_query: "/twilio/voice",
+            body: body.as_bytes(),
+            header: &|_| None,
+        }
+    }
+
+    fn offer(body: &str) -> Result<Offer, Unwelcome> {
+        twilio("AC1", false).offer(post(body))
+    }
+
+    #[test]
+    fn a_webhook_says_who_calls_whom() {
+        let body = "AccountSid=AC1&CallSid=CA1&From=%2B14155550123&To=%2B15005550006&Direction=inbound&StirVerstat=TN-Validation-Passed-A&NewThing=x";
+        let expected = Offer {
+            carrier_call: Id::from("CA1"),
+            from: Phone::from("+14155550123"),
+            to: Phone::from("+15005550006"),
+            attestation: Attestation::Full,
+            inbound: true,
+        };
+        assert_eq!(offer(body), Ok(expected.clone()));
+        let get = Request {
+            method: "GET",
+            path_and_query: &format!("/twilio/voice?{body}"),
+            ..post("CallSid=CA2")
+        };
+        assert_eq!(twilio("AC1", false).offer(get), Ok(expected));
+    }
+
+    #[test]
+    fn a_call_we_asked_for_is_not_inbound_and_a_withheld_number_is_no_obstacle() {
+        for direction in ["outbound-api", "outbound-dial"] {
+            let body = format!("AccountSid=AC1&CallSid=CA1&Direction={direction}");
+            let offer = offer(&body).unwrap();
+            assert!(!offer.inbound);
+            assert_eq!(offer.from, Phone::from(""));
+            assert_eq!(offer.attestation, Attestation::None);
+        }
+    }
+
+    #[test]
+    fn only_level_a_vouches_for_a_number() {
+        for (verstat, expected) in [
+            ("TN-Validation-Passed-A", Attestation::Full),
+            ("TN-Validation-Passed-A-Diverted", Attestation::Full),
+            ("TN-Validation-Passed-A-Passthrough", Attestation::Full),
+            ("TN-Validation-Passed-B", Attestation::Partial),
+            ("TN-Validation-Passed-C-Passthrough", Attestation::Partial),
+            ("TN-Validation-Failed-A", Attestation::None),
+            ("TN-Validation-Failed", Attestation::None),
+            ("TN-Validation-Passed-AB", Attestation::None),
+            ("No-TN-Validation", Attestation::None),
+            ("", Attestation::None),
+        ] {
+            assert_eq!(attestation(verstat), expected, "{verstat}");
+        }
+    }
+
+    #[test]
+    fn a_call_must_have_a_name_that_can_be_one() {
+        let long = "A".repeat(65);
+        for (name, fine) in [
+            ("CA00000000000000000000000000000001", true),
+            ("0e6a3f7c-7e5a-4c1e-9d7e-3b2f8c1d9a11", true),
+            (&long[1..], true),
+            (&*long, false),
+            ("", false),
+            ("CA1%2F..", false),
+            ("CA1%0A", false),
+            ("%D0%A1A1", false),
+        ] {
+            let offer = offer(&format!("AccountSid=AC1&CallSid={name}"));
+            assert_eq!(offer.is_ok(), fine, "{name}");
+        }
+        let nameless = Err(Unwelcome::Garbled(Garbled("no CallSid")));
+        assert_eq!(offer("AccountSid=AC1"), nameless);
+    }
+
+    #[test]
+    fn another_account_is_turned_away_unless_we_have_none() {
+        let foreign = Err(Unwelcome::Forged(Forged::ForeignAccount));
+        assert_eq!(offer("AccountSid=AC2&CallSid=CA1"), foreign);
+        assert_eq!(offer("CallSid=CA1"), foreign);
+        let anyones = twilio("", false);
+        assert!(anyones.offer(post("AccountSid=AC2&CallSid=CA1")).is_ok());
+        assert!(anyones.offer(post("CallSid=CA1")).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_read_from_a_webhook_that_is_not_signed() {
+        let strict = twilio("AC1", true);
+        let unsigned = Unwelcome::Forged(Forged::Unsigned);
+        let request = post("AccountSid=AC1&CallSid=CA1&CallStatus=completed");
+        assert_eq!(strict.offer(request), Err(unsigned.clone()));
+        assert_eq!(strict.ended(request), Err(unsigned.clone()));
+        assert_eq!(strict.status(request), Err(unsigned));
+        assert_eq!(strict.handshake(request), Err(Forged::Unsigned));
+        assert_eq!(twilio("AC1", false).handshake(request), Ok(()));
+    }
+
+    #[test]
+    fn a_signed_handshake_is_let_in_at_the_address_the_document_named() {
+        let header =
+            |name: &str| (name == "x-twilio-signature").then_some("N8NBTxScIsvr8ONZpYvtOS2P6fw=");
+        let request = Request {
+            method: "GET",
+            path_and_query: "/media",
+            body: b"",
+            header: &header,
+        };
+        let strict = twilio("AC1", true);
+        assert_eq!(strict.handshake(request), Ok(()));
+        let elsewhere = Request {
+            path_and_query: "/media?x=1",
+            ..request
+        };
+        assert_eq!(strict.handshake(elsewhere), Err(Forged::WrongSignature));
+    }
+
+    #[test]
+    fn a_status_tells_how_the_call_ended_and_how_long_it_was() {
+        let lenient = twilio("AC1", false);
+        let status = |body: &str| lenient.status(post(body));
+        let told =
+            status("AccountSid=AC1&CallSid=CA1&CallStatus=completed&CallDuration=61&Duration=2");
+        assert_eq!(
+            told,
+            Ok(Status {
+                carrier_call: Id::from("CA1"),
+                state: "completed".to_string(),
+                duration_s: Some(61),
+            })
+        );
+        let busy = status("AccountSid=AC1&CallSid=CA1&CallStatus=no-answer&CallDuration=").unwrap();
+        assert_eq!((&*busy.state, busy.duration_s), ("no-answer", None));
+        assert!(status("AccountSid=AC1&CallSid=CA1").is_err());
+        assert!(status("AccountSid=AC1&CallSid=CA1&CallStatus=%0Ax").is_err());
+        let ended = lenient.ended(post("AccountSid=AC1&CallSid=CA1"));
+        assert_eq!(ended, Ok(Id::from("CA1")));
+    }
+}
