@@ -252,7 +252,9 @@ mod tests {
             auth_token: token.clone(),
             verify_signature: true,
         });
-        let request = carrier.rest(&Id::from("CA1"), &Command::Complete).unwrap();
+        let request = carrier
+            .rest(&Id::from("CA1"), &Command::Complete { after_ms: 0 })
+            .unwrap();
         let requests = Requests::with_patience("AC1".to_string(), token, patience).unwrap();
         requests.perform(request, &*carrier).await
     }

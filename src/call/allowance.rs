@@ -23,7 +23,13 @@ impl Allowance {
     pub fn new(cap: Usd, granted: Usd) -> Self {
         // A quarter at a time: few questions for one call, little of a shared budget tied up by many.
         let part = Usd::from_nanos((cap.nanos() / 4).max(1));
-        Allowance { cap, granted: granted.min(cap), asked: false, last: false, part }
+        Allowance {
+            cap,
+            granted: granted.min(cap),
+            asked: false,
+            last: false,
+            part,
+        }
     }
 
     /// The most that the call may have cost at its end, as things are.
@@ -85,7 +91,11 @@ mod tests {
         let mut allowance = Allowance::new(cents(40), cents(20));
         assert_eq!(allowance.ask(cents(9), cents(9)), None);
         assert_eq!(allowance.ask(cents(10), cents(10)), Some(cents(10)));
-        assert_eq!(allowance.ask(cents(10), cents(10)), None, "one question at a time");
+        assert_eq!(
+            allowance.ask(cents(10), cents(10)),
+            None,
+            "one question at a time"
+        );
         allowance.granted(cents(10));
         assert_eq!(allowance.limit(), cents(30));
     }

@@ -25,7 +25,12 @@ impl Call {
         self.phase = Phase::WrappingUp(cause);
         self.wrapping_since = self.now;
         self.waiting_ms = 0;
-        for timer in [Timer::Answer, Timer::Retry, Timer::SilenceWarn, Timer::SilenceEnd] {
+        for timer in [
+            Timer::Answer,
+            Timer::Retry,
+            Timer::SilenceWarn,
+            Timer::SilenceEnd,
+        ] {
             self.timers.clear(timer);
         }
         if let Some(answer) = self.turns.open() {
@@ -44,12 +49,21 @@ impl Call {
     fn ask_for_goodbye(&mut self, out: &mut Vec<Output>) {
         let margins = self.rules.margins;
         let nonce = self.turns.nonce();
-        self.meter.ask_goodbye(nonce, u64::from(margins.goodbye_tokens));
+        self.meter
+            .ask_goodbye(nonce, u64::from(margins.goodbye_tokens));
         self.turns.asked(nonce, self.now, true);
-        self.timers.set(Timer::GoodbyeStart, self.now.plus(margins.goodbye_start_ms));
-        self.timers.set(Timer::GoodbyeEnd, self.now.plus(margins.goodbye_max_ms));
-        let kind = RequestKind::Goodbye { instructions: self.rules.goodbye.clone() };
-        let request = Request { nonce, max_output_tokens: margins.goodbye_tokens, kind };
+        self.timers
+            .set(Timer::GoodbyeStart, self.now.plus(margins.goodbye_start_ms));
+        self.timers
+            .set(Timer::GoodbyeEnd, self.now.plus(margins.goodbye_max_ms));
+        let kind = RequestKind::Goodbye {
+            instructions: self.rules.goodbye.clone(),
+        };
+        let request = Request {
+            nonce,
+            max_output_tokens: margins.goodbye_tokens,
+            kind,
+        };
         out.push(Output::Realtime(ToModel::Respond(request)));
     }
 
@@ -73,7 +87,9 @@ impl Call {
     }
 
     pub(super) fn end_if_goodbye_was_heard(&mut self, out: &mut Vec<Output>) {
-        let Phase::WrappingUp(cause) = self.phase else { return };
+        let Phase::WrappingUp(cause) = self.phase else {
+            return;
+        };
         if self.goodbye_complete && !self.playback.is_playing() {
             self.goodbye = Goodbye::Model;
             self.close(Ending::SaidGoodbye(cause), out);
@@ -81,7 +97,9 @@ impl Call {
     }
 
     fn carrier_says_goodbye(&mut self, out: &mut Vec<Output>) {
-        let Phase::WrappingUp(cause) = self.phase else { return };
+        let Phase::WrappingUp(cause) = self.phase else {
+            return;
+        };
         let sentence = self.rules.goodbye_sentence.to_string();
         let ending = if self.say_last_words(sentence, out) {
             Ending::SaidGoodbye(cause)
@@ -94,7 +112,11 @@ impl Call {
     /// Has the carrier say a sentence after the stream, if there is a caller to hear it, money and time for it.
     fn say_last_words(&mut self, sentence: String, out: &mut Vec<Output>) -> bool {
         let fits = self.now.millis() + self.rules.margins.sentence_ms <= self.carrier_end_ms();
-        if self.answered.is_none() || self.last_words || !fits || !self.fits(crate::units::Usd::ZERO) {
+        if self.answered.is_none()
+            || self.last_words
+            || !fits
+            || !self.fits(crate::units::Usd::ZERO)
+        {
             return false;
         }
         self.last_words = true;
@@ -145,7 +167,13 @@ impl Call {
     pub(super) fn close(&mut self, ending: Ending, out: &mut Vec<Output>) {
         let (model, transcription) = self.meter.close();
         if !model.plus(transcription).is_zero() {
-            self.record(What::Unreported { model, transcription }, out);
+            self.record(
+                What::Unreported {
+                    model,
+                    transcription,
+                },
+                out,
+            );
         }
         let margins = self.rules.margins;
         let until = match (ending, self.last_words) {

@@ -57,7 +57,10 @@ impl Checker {
     fn look_at_call(&self, call: &Call, now: CallTime) -> Result<(), String> {
         let over = matches!(call.phase(), Phase::Over(_));
         if over != self.closed || (over && (self.ended != 1 || self.settled != 1)) {
-            return Err(format!("1: over: {over}, closed: {}, ended: {}", self.closed, self.ended));
+            return Err(format!(
+                "1: over: {over}, closed: {}, ended: {}",
+                self.closed, self.ended
+            ));
         }
         if now.millis() >= call.rules.duration_ms.end && !over {
             return Err(format!("2: alive at {now}, after the cap on duration"));
@@ -70,7 +73,11 @@ impl Checker {
         if !over && call.deadline().is_none() {
             return Err("2: nothing would ever end this call".into());
         }
-        match call.playback.progress().find(|(sent_ms, heard_ms)| heard_ms > sent_ms) {
+        match call
+            .playback
+            .progress()
+            .find(|(sent_ms, heard_ms)| heard_ms > sent_ms)
+        {
             Some((sent_ms, heard_ms)) => Err(format!("4: heard {heard_ms} of {sent_ms} ms")),
             None => Ok(()),
         }
@@ -80,7 +87,9 @@ impl Checker {
         match output {
             Output::Carrier(command) => self.look_at_carrier(command),
             Output::Realtime(command) => self.look_at_realtime(call, command),
-            Output::Budget(Ask::TopUp(more)) if more.is_zero() => Err("8: asked for nothing".into()),
+            Output::Budget(Ask::TopUp(more)) if more.is_zero() => {
+                Err("8: asked for nothing".into())
+            }
             Output::Budget(Ask::TopUp(_)) => Ok(()),
             Output::Budget(Ask::Settle(used)) => {
                 self.settled += 1;
@@ -93,7 +102,10 @@ impl Checker {
             Output::Record(fact) => {
                 self.charged = self.charged.plus(fact.what.cost());
                 if fact.spent != self.charged {
-                    return Err(format!("7: spent {}, recorded {}", fact.spent, self.charged));
+                    return Err(format!(
+                        "7: spent {}, recorded {}",
+                        fact.spent, self.charged
+                    ));
                 }
                 self.look_at_fact(call, &fact.what)
             }
@@ -134,10 +146,14 @@ impl Checker {
 
     fn look_at_realtime(&self, call: &Call, command: &realtime::Command) -> Result<(), String> {
         use realtime::Command;
-        let billable =
-            matches!(command, Command::Append { .. } | Command::Add(_) | Command::Respond(_));
+        let billable = matches!(
+            command,
+            Command::Append { .. } | Command::Add(_) | Command::Respond(_)
+        );
         if billable && !self.configured {
-            return Err(format!("10: {command:?} before the settings were confirmed"));
+            return Err(format!(
+                "10: {command:?} before the settings were confirmed"
+            ));
         }
         let begins = matches!(command, Command::Append { .. } | Command::Respond(_));
         if begins && !matches!(call.phase(), Phase::Over(_)) && !call.fits(Usd::ZERO) {
@@ -165,7 +181,11 @@ impl Checker {
             What::Ended(summary) => {
                 self.ended += 1;
                 if summary.cost.total() != self.charged {
-                    return Err(format!("7: {} is not {}", summary.cost.total(), self.charged));
+                    return Err(format!(
+                        "7: {} is not {}",
+                        summary.cost.total(),
+                        self.charged
+                    ));
                 }
                 if self.charged > call.allowance.limit() && !self.broken {
                     return Err(format!("8: {} of {}", self.charged, call.allowance.limit()));

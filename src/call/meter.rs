@@ -38,7 +38,11 @@ impl Memory {
     }
 
     fn cost(self, price: &ModelPrice) -> Usd {
-        price.cost(&Usage { text_in: self.text, unknown_in: self.audio, ..Usage::default() })
+        price.cost(&Usage {
+            text_in: self.text,
+            unknown_in: self.audio,
+            ..Usage::default()
+        })
     }
 }
 
@@ -89,7 +93,10 @@ pub struct Meter {
 impl Meter {
     /// A meter that has counted nothing. The memory holds the settings.
     pub fn new(rules: &Rules) -> Self {
-        let goodbye = Memory { text: rules.goodbye.len() as u64, audio: ITEM_TOKENS };
+        let goodbye = Memory {
+            text: rules.goodbye.len() as u64,
+            audio: ITEM_TOKENS,
+        };
         let spoken = speech(&rules.model, u64::from(rules.margins.goodbye_tokens));
         Meter {
             model: rules.model,
@@ -99,7 +106,10 @@ impl Meter {
             goodbye: goodbye.cost(&rules.model).plus(spoken),
             cost: Cost::default(),
             minutes: 0,
-            memory: Memory { text: rules.settings_tokens, audio: ITEM_TOKENS },
+            memory: Memory {
+                text: rules.settings_tokens,
+                audio: ITEM_TOKENS,
+            },
             since: Memory::default(),
             open: Vec::new(),
             loose_ms: 0,
@@ -125,9 +135,11 @@ impl Meter {
 
     /// The most that transcribing what was sent, and `more_ms` besides, can cost. Each item is rounded up by itself, as it is billed.
     fn untold_bound(&self, more_ms: u64) -> Usd {
-        let Some(price) = &self.transcription else { return Usd::ZERO };
+        let Some(price) = &self.transcription else {
+            return Usd::ZERO;
+        };
         let untold: Usd = self.untold.iter().map(|(_, ms)| price.bound(*ms)).sum();
-        untold.plus(price.bound(self.loose_ms + more_ms))
+        untold.plus(price.bound(self.loose_ms.saturating_add(more_ms)))
     }
 
     /// What sending `ms` more of the caller's sound commits.
@@ -143,7 +155,10 @@ impl Meter {
     /// The caller's sound sent so far became an item.
     pub fn committed_item(&mut self, item: &Id) {
         let ms = std::mem::take(&mut self.loose_ms);
-        self.remember(Memory { text: 0, audio: ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS });
+        self.remember(Memory {
+            text: 0,
+            audio: ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS,
+        });
         if self.transcription.is_some() && !self.untold.iter().any(|(known, _)| known == item) {
             self.untold.push((item.clone(), ms));
         }
@@ -151,7 +166,10 @@ impl Meter {
 
     /// Text was added to the conversation.
     pub fn added_text(&mut self, bytes: usize) {
-        self.remember(Memory { text: bytes as u64, audio: ITEM_TOKENS });
+        self.remember(Memory {
+            text: bytes as u64,
+            audio: ITEM_TOKENS,
+        });
     }
 
     fn remember(&mut self, more: Memory) {
@@ -161,7 +179,10 @@ impl Meter {
 
     /// What reading the whole memory again can cost, with the sound that may become an item before the answer begins.
     fn reading(&self) -> Usd {
-        let loose = Memory { text: 0, audio: self.loose_ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS };
+        let loose = Memory {
+            text: 0,
+            audio: self.loose_ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS,
+        };
         self.memory.and(loose).cost(&self.model)
     }
 
@@ -190,18 +211,31 @@ impl Meter {
     pub fn ask(&mut self, nonce: u64, max_output_tokens: u64) {
         let bound = self.answer_bound(max_output_tokens);
         self.since = Memory::default();
-        self.open.push(Open { nonce, bound, max_output_tokens, in_conversation: true });
+        self.open.push(Open {
+            nonce,
+            bound,
+            max_output_tokens,
+            in_conversation: true,
+        });
     }
 
     /// The goodbye was asked for.
     pub fn ask_goodbye(&mut self, nonce: u64, max_output_tokens: u64) {
         let bound = self.goodbye;
-        self.open.push(Open { nonce, bound, max_output_tokens, in_conversation: false });
+        self.open.push(Open {
+            nonce,
+            bound,
+            max_output_tokens,
+            in_conversation: false,
+        });
     }
 
     /// The bound of what was asked for under this nonce, while it is open.
     pub fn bound_of(&self, nonce: u64) -> Option<Usd> {
-        self.open.iter().find(|open| open.nonce == nonce).map(|open| open.bound)
+        self.open
+            .iter()
+            .find(|open| open.nonce == nonce)
+            .map(|open| open.bound)
     }
 
     /// The report for a nonce came. Without usage it is charged at its bound.
@@ -215,10 +249,16 @@ impl Meter {
         if open.in_conversation {
             match usage {
                 Some(usage) => self.memory = memory_after(usage).and(self.since),
-                None => self.remember(Memory { text: 0, audio: open.max_output_tokens }),
+                None => self.remember(Memory {
+                    text: 0,
+                    audio: open.max_output_tokens,
+                }),
             }
         }
-        Reported::Settled { cost, bound: open.bound }
+        Reported::Settled {
+            cost,
+            bound: open.bound,
+        }
     }
 
     /// What was asked for under this nonce was refused whole and costs nothing.
@@ -230,15 +270,27 @@ impl Meter {
 
     /// Somebody else's answer was reported: it is charged all the same.
     pub fn stray(&mut self, usage: Option<&Usage>, max_output_tokens: u64) -> Usd {
-        let cost =
-            usage.map_or_else(|| self.answer_bound(max_output_tokens), |usage| self.model.cost(usage));
+        let cost = usage.map_or_else(
+            || self.answer_bound(max_output_tokens),
+            |usage| self.model.cost(usage),
+        );
         self.cost.model = self.cost.model.plus(cost);
-        self.remember(usage.map_or(Memory { text: 0, audio: max_output_tokens }, memory_after));
+        self.remember(usage.map_or(
+            Memory {
+                text: 0,
+                audio: max_output_tokens,
+            },
+            memory_after,
+        ));
         cost
     }
 
     /// An item's transcription was reported, or failed: without usage it is charged at its bound. `None`: reported before.
-    pub fn transcribed(&mut self, item: &Id, usage: Option<&TranscriptionUsage>) -> Option<(Usd, Usd)> {
+    pub fn transcribed(
+        &mut self,
+        item: &Id,
+        usage: Option<&TranscriptionUsage>,
+    ) -> Option<(Usd, Usd)> {
         let price = self.transcription?;
         let place = self.untold.iter().position(|(untold, _)| untold == item)?;
         let bound = price.bound(self.untold.swap_remove(place).1);
@@ -259,7 +311,8 @@ impl Meter {
 
     /// What the minutes that begin until `then` will cost.
     pub fn minutes_until(&self, then: CallTime) -> Usd {
-        self.minute.times(started_minutes(then).saturating_sub(self.minutes))
+        self.minute
+            .times(started_minutes(then).saturating_sub(self.minutes))
     }
 
     /// The carrier says a sentence.
@@ -297,15 +350,24 @@ fn started_minutes(now: CallTime) -> u64 {
 
 /// An answer's tokens at the dearest rate they can have.
 fn speech(price: &ModelPrice, tokens: u64) -> Usd {
-    price.cost(&Usage { unknown_out: tokens, ..Usage::default() })
+    price.cost(&Usage {
+        unknown_out: tokens,
+        ..Usage::default()
+    })
 }
 
 /// The memory as an answer leaves it: all that it read, and all that it wrote.
 fn memory_after(usage: &Usage) -> Memory {
     Memory {
         text: usage.text_in.saturating_add(usage.text_out),
-        audio: [usage.audio_in, usage.image_in, usage.unknown_in, usage.audio_out, usage.unknown_out]
-            .into_iter()
-            .fold(0, u64::saturating_add),
+        audio: [
+            usage.audio_in,
+            usage.image_in,
+            usage.unknown_in,
+            usage.audio_out,
+            usage.unknown_out,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add),
     }
 }

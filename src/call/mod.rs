@@ -47,7 +47,8 @@ pub struct Ticket {
     pub call: CallId,
     /// What it may do.
     pub rules: Arc<Rules>,
-    /// What the budgets above have granted already; it is on disk.
+    /// What the budgets above have granted already; it is on disk. At least what merely answering costs: a carrier minute and a
+    /// sentence.
     pub granted: Usd,
 }
 
@@ -245,15 +246,22 @@ impl Call {
 
     fn begin(&mut self, out: &mut Vec<Output>) {
         self.begun = true;
-        let Rules { duration_ms, margins, .. } = *self.rules;
+        let Rules {
+            duration_ms,
+            margins,
+            ..
+        } = *self.rules;
         // Half of a very short call is left to talk in.
         let goodbye_ms = (margins.goodbye_max_ms + margins.hangup_ms).min(duration_ms.end / 2);
         let at = CallTime::from_millis;
         self.timers.set(Timer::DurationWarn, at(duration_ms.warn));
-        self.timers.set(Timer::DurationGoodbye, at(duration_ms.end - goodbye_ms));
+        self.timers
+            .set(Timer::DurationGoodbye, at(duration_ms.end - goodbye_ms));
         self.timers.set(Timer::DurationEnd, at(duration_ms.end));
-        self.timers.set(Timer::StreamOpen, self.now.plus(margins.stream_open_ms));
-        self.timers.set(Timer::ModelReady, self.now.plus(margins.model_ready_ms));
+        self.timers
+            .set(Timer::StreamOpen, self.now.plus(margins.stream_open_ms));
+        self.timers
+            .set(Timer::ModelReady, self.now.plus(margins.model_ready_ms));
         self.timers.set(Timer::Minute, CallTime::ZERO);
         self.set_minute_ahead();
         out.push(Output::Realtime(realtime::Command::Open));
@@ -279,7 +287,9 @@ impl Call {
             Timer::Pace => {}
             Timer::GoodbyeStart => self.goodbye_is_late(out),
             Timer::GoodbyeEnd => {
-                let Phase::WrappingUp(cause) = self.phase else { return };
+                let Phase::WrappingUp(cause) = self.phase else {
+                    return;
+                };
                 self.cut_off(cause, out);
             }
         }
@@ -296,11 +306,14 @@ impl Call {
     /// that wakes late.
     fn set_minute_ahead(&mut self) {
         let early_ms = self.rules.margins.ending_ms() + LATENESS_MS;
-        let mut at = meter::next_minute(self.now).millis().saturating_sub(early_ms);
+        let mut at = meter::next_minute(self.now)
+            .millis()
+            .saturating_sub(early_ms);
         while at <= self.now.millis() {
             at += meter::MINUTE_MS;
         }
-        self.timers.set(Timer::MinuteAhead, CallTime::from_millis(at));
+        self.timers
+            .set(Timer::MinuteAhead, CallTime::from_millis(at));
     }
 
     /// What must not be spent on anything else: the goodbye while it is not asked for, the carrier's sentence while it is not
@@ -308,19 +321,26 @@ impl Call {
     fn set_aside(&self) -> Usd {
         let ending_ms = self.rules.margins.ending_ms();
         let (goodbye, until) = match self.phase {
-            Phase::Connecting | Phase::Talking => {
-                (self.meter.goodbye_bound(), self.now.plus(ending_ms + LATENESS_MS))
-            }
+            Phase::Connecting | Phase::Talking => (
+                self.meter.goodbye_bound(),
+                self.now.plus(ending_ms + LATENESS_MS),
+            ),
             Phase::WrappingUp(_) => (Usd::ZERO, self.wrapping_since.plus(ending_ms).max(self.now)),
             Phase::Over(_) => return Usd::ZERO,
         };
-        let sentence = if self.last_words { Usd::ZERO } else { self.meter.sentence() };
+        let sentence = if self.last_words {
+            Usd::ZERO
+        } else {
+            self.meter.sentence()
+        };
         goodbye.plus(sentence).plus(self.meter.minutes_until(until))
     }
 
     /// What may still be committed to.
     fn room(&self) -> Usd {
-        self.allowance.limit().less(self.meter.committed().plus(self.set_aside()))
+        self.allowance
+            .limit()
+            .less(self.meter.committed().plus(self.set_aside()))
     }
 
     /// Whether committing to this much more keeps the promise.
@@ -330,7 +350,11 @@ impl Call {
 
     /// The cause to name when the money ends: the cap, or the budget that did not fill the grant up to it.
     fn money_cause(&self) -> Cause {
-        if self.allowance.is_short() { Cause::Budget } else { Cause::Spend }
+        if self.allowance.is_short() {
+            Cause::Budget
+        } else {
+            Cause::Spend
+        }
     }
 
     fn keep_within_caps(&mut self, out: &mut Vec<Output>) {
@@ -338,7 +362,11 @@ impl Call {
             return;
         }
         let used = self.meter.committed().plus(self.set_aside());
-        let wanted = if self.turns.owed { used.plus(self.longest_answer()) } else { used };
+        let wanted = if self.turns.owed {
+            used.plus(self.longest_answer())
+        } else {
+            used
+        };
         if let Some(more) = self.allowance.ask(used, wanted) {
             out.push(Output::Budget(Ask::TopUp(more)));
             self.timers.set(Timer::Verdict, self.now.plus(VERDICT_MS));
@@ -346,7 +374,8 @@ impl Call {
         if !self.fits(Usd::ZERO) {
             return self.wrap_up(self.money_cause(), out);
         }
-        let last_grant = self.first_word_said && !self.turns.is_answering() && !self.allowance.may_grow();
+        let last_grant =
+            self.first_word_said && !self.turns.is_answering() && !self.allowance.may_grow();
         if self.spent() >= self.rules.spend.warn
             || (last_grant && !self.fits(self.shortest_answer().times(2)))
         {
@@ -355,11 +384,13 @@ impl Call {
     }
 
     fn shortest_answer(&self) -> Usd {
-        self.meter.answer_bound(u64::from(self.rules.margins.min_output_tokens))
+        self.meter
+            .answer_bound(u64::from(self.rules.margins.min_output_tokens))
     }
 
     fn longest_answer(&self) -> Usd {
-        self.meter.answer_bound(u64::from(self.rules.max_output_tokens))
+        self.meter
+            .answer_bound(u64::from(self.rules.max_output_tokens))
     }
 
     fn budget_said(&mut self, verdict: Verdict) {
@@ -371,7 +402,11 @@ impl Call {
     }
 
     fn record(&mut self, what: What, out: &mut Vec<Output>) {
-        let fact = Fact { at: self.now, spent: self.spent(), what };
+        let fact = Fact {
+            at: self.now,
+            spent: self.spent(),
+            what,
+        };
         out.push(Output::Record(fact));
     }
 

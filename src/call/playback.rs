@@ -17,6 +17,9 @@ use std::collections::VecDeque;
 /// Silence added behind an item so that the resampler's tail (2 ms of group delay) is heard too.
 const TAIL_MS: u64 = 2;
 
+/// No item of a call is longer than an hour, whatever is claimed.
+const MAX_ITEM_MS: u64 = 3_600_000;
+
 /// Cut items whose late sound is remembered as unwanted.
 const REMEMBERED_CUTS: usize = 16;
 
@@ -43,7 +46,11 @@ impl Spoken {
 
     /// Whole frames that may be sent.
     fn ready_ms(&self) -> u64 {
-        let until = if self.complete { self.length_ms() } else { self.received_ms / FRAME_MS * FRAME_MS };
+        let until = if self.complete {
+            self.length_ms()
+        } else {
+            self.received_ms / FRAME_MS * FRAME_MS
+        };
         until.saturating_sub(self.sent_ms)
     }
 
@@ -105,6 +112,7 @@ impl Playback {
 
     /// More of an item has come: `until_ms` of it in all. Late sound of a cut item counts as unheard and is dropped.
     pub fn receive(&mut self, item: &Id, until_ms: u64) {
+        let until_ms = until_ms.min(MAX_ITEM_MS);
         if let Some((_, received_ms)) = self.cut.iter_mut().find(|(cut, _)| cut == item) {
             self.unheard_ms += until_ms.saturating_sub(*received_ms);
             *received_ms = until_ms.max(*received_ms);
@@ -149,12 +157,17 @@ impl Playback {
 
     /// No more of what waits will come.
     pub fn complete_all(&mut self) {
-        self.items.iter_mut().for_each(|spoken| spoken.complete = true);
+        self.items
+            .iter_mut()
+            .for_each(|spoken| spoken.complete = true);
     }
 
     /// The number of an item that still waits to be heard; `None`: its sound is not wanted.
     pub fn number(&self, item: &Id) -> Option<u32> {
-        self.items.iter().find(|spoken| spoken.item == *item).map(|spoken| spoken.number)
+        self.items
+            .iter()
+            .find(|spoken| spoken.item == *item)
+            .map(|spoken| spoken.number)
     }
 
     /// The next piece to send now, if the carrier's queue wants one.
@@ -169,8 +182,11 @@ impl Playback {
             return None;
         }
         spoken.sent_ms += ms;
-        let mark =
-            Mark { item: spoken.number, until_ms: spoken.sent_ms, generation: self.generation };
+        let mark = Mark {
+            item: spoken.number,
+            until_ms: spoken.sent_ms,
+            generation: self.generation,
+        };
         self.dry_at = self.dry_at.max(now).plus(ms);
         self.marks.push_back((mark, self.dry_at));
         Some((mark, ms))
@@ -180,22 +196,37 @@ impl Playback {
     pub fn next_message_at(&self) -> Option<CallTime> {
         let spoken = self.items.iter().find(|spoken| !spoken.is_sent())?;
         let slack = self.lead_ms.saturating_sub(self.message_ms);
-        (spoken.ready_ms() > 0).then(|| CallTime::from_millis(self.dry_at.millis().saturating_sub(slack)))
+        (spoken.ready_ms() > 0)
+            .then(|| CallTime::from_millis(self.dry_at.millis().saturating_sub(slack)))
     }
 
     /// A mark came back. One from before a `clear`, or one we never sent, tells nothing.
     pub fn played(&mut self, now: CallTime, mark: Mark) {
-        let Some(place) = self.marks.iter().position(|(sent, _)| *sent == mark) else { return };
+        let Some(place) = self.marks.iter().position(|(sent, _)| *sent == mark) else {
+            return;
+        };
         if let Some((_, reached)) = self.marks.drain(..=place).next_back() {
             let trip = now.since(reached);
             self.round_trip_ms = Some(self.round_trip_ms.map_or(trip, |least| least.min(trip)));
         }
         self.echoed = Some((now, mark));
-        for spoken in self.items.iter_mut().filter(|spoken| spoken.number <= mark.item) {
-            let until = if spoken.number == mark.item { mark.until_ms } else { spoken.sent_ms };
+        for spoken in self
+            .items
+            .iter_mut()
+            .filter(|spoken| spoken.number <= mark.item)
+        {
+            let until = if spoken.number == mark.item {
+                mark.until_ms
+            } else {
+                spoken.sent_ms
+            };
             spoken.confirmed_ms = spoken.confirmed_ms.max(until.min(spoken.sent_ms));
         }
-        while self.items.front().is_some_and(|s| s.is_sent() && s.confirmed_ms >= s.sent_ms) {
+        while self
+            .items
+            .front()
+            .is_some_and(|s| s.is_sent() && s.confirmed_ms >= s.sent_ms)
+        {
             self.items.pop_front();
         }
     }
@@ -226,7 +257,10 @@ impl Playback {
         }
         // The real player cannot be further past the last echo than the time since, and the trips there and back.
         if let (Some((at, mark)), Some(trip)) = (self.echoed, self.round_trip_ms)
-            && let Some(place) = self.items.iter().position(|spoken| spoken.number == mark.item)
+            && let Some(place) = self
+                .items
+                .iter()
+                .position(|spoken| spoken.number == mark.item)
         {
             let most = mark.until_ms + now.since(at) + trip;
             heard[place] = heard[place].min(most).max(self.items[place].confirmed_ms);
@@ -239,12 +273,21 @@ impl Playback {
         let heard = self.heard(now);
         let mut cuts = Vec::new();
         for (spoken, heard_ms) in std::mem::take(&mut self.items).into_iter().zip(heard) {
-            let Spoken { item, received_ms, complete, .. } = spoken;
+            let Spoken {
+                item,
+                received_ms,
+                complete,
+                ..
+            } = spoken;
             let heard_ms = heard_ms.min(received_ms);
             self.unheard_ms += received_ms - heard_ms;
             self.forget(item.clone(), received_ms);
             if !complete || heard_ms < received_ms {
-                cuts.push(Cut { item, heard_ms, received_ms });
+                cuts.push(Cut {
+                    item,
+                    heard_ms,
+                    received_ms,
+                });
             }
         }
         self.marks.clear();
@@ -271,11 +314,16 @@ impl Playback {
     /// Milliseconds received and never heard, with what waits now if the call ended now.
     pub fn unheard_ms(&self, now: CallTime) -> u64 {
         let waiting = self.items.iter().zip(self.heard(now));
-        self.unheard_ms + waiting.map(|(s, heard)| s.received_ms.saturating_sub(heard)).sum::<u64>()
+        self.unheard_ms
+            + waiting
+                .map(|(s, heard)| s.received_ms.saturating_sub(heard))
+                .sum::<u64>()
     }
 
     /// Milliseconds sent and confirmed of the item that plays now; for the invariants.
     pub fn progress(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.items.iter().map(|spoken| (spoken.sent_ms, spoken.confirmed_ms))
+        self.items
+            .iter()
+            .map(|spoken| (spoken.sent_ms, spoken.confirmed_ms))
     }
 }

@@ -206,7 +206,10 @@ pub struct Cost {
 impl Cost {
     /// All of it.
     pub fn total(&self) -> Usd {
-        self.model.plus(self.transcription).plus(self.carrier).plus(self.tools)
+        self.model
+            .plus(self.transcription)
+            .plus(self.carrier)
+            .plus(self.tools)
     }
 }
 
@@ -215,8 +218,13 @@ impl What {
     pub fn cost(&self) -> Usd {
         match self {
             What::Turn(turn) => turn.cost,
-            What::Transcribed { cost } | What::Minute { cost, .. } | What::Sentence { cost } => *cost,
-            What::Unreported { model, transcription } => model.plus(*transcription),
+            What::Transcribed { cost } | What::Minute { cost, .. } | What::Sentence { cost } => {
+                *cost
+            }
+            What::Unreported {
+                model,
+                transcription,
+            } => model.plus(*transcription),
             What::Answered
             | What::Ready
             | What::FirstWord { .. }

@@ -101,7 +101,9 @@ impl Margins {
     /// The longest that a call takes to end politely: the goodbye, or waiting for one in vain and the carrier's sentence; and the
     /// hang-up.
     pub fn ending_ms(&self) -> u64 {
-        self.goodbye_max_ms.max(self.goodbye_start_ms + self.sentence_ms) + self.hangup_ms
+        self.goodbye_max_ms
+            .max(self.goodbye_start_ms + self.sentence_ms)
+            + self.hangup_ms
     }
 }
 

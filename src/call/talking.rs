@@ -60,8 +60,15 @@ impl Call {
     /// could pay for if nothing else were spent; a minute at the least, the shortest that carriers take.
     fn carrier_limit_seconds(&self) -> u64 {
         let by_clock = (self.rules.duration_ms.end + self.rules.margins.carrier_limit_ms) / 1000;
-        let payable = self.rules.spend.end.nanos().checked_div(self.rules.minute.nanos());
-        by_clock.min(payable.unwrap_or(u64::MAX).saturating_mul(60)).max(60)
+        let payable = self
+            .rules
+            .spend
+            .end
+            .nanos()
+            .checked_div(self.rules.minute.nanos());
+        by_clock
+            .min(payable.unwrap_or(u64::MAX).saturating_mul(60))
+            .max(60)
     }
 
     fn begin_talking(&mut self, out: &mut Vec<Output>) {
@@ -106,8 +113,12 @@ impl Call {
         self.warned.push(cause);
         self.record(What::Warned(cause), out);
         let note = match cause {
-            Cause::Duration => "The time for this call is nearly up. Answer briefly and bring it to a close.",
-            Cause::Silence => "The caller has been silent for a while. Ask briefly whether they are still there.",
+            Cause::Duration => {
+                "The time for this call is nearly up. Answer briefly and bring it to a close."
+            }
+            Cause::Silence => {
+                "The caller has been silent for a while. Ask briefly whether they are still there."
+            }
             Cause::Spend | Cause::Budget | Cause::Drain => {
                 "This call must end soon. Answer in one or two sentences and bring it to a close."
             }
@@ -141,10 +152,21 @@ impl Call {
             }
             Event::Transcribed { item, usage, .. } => self.transcribed(&item, usage.as_ref(), out),
             Event::TranscriptionFailed { item } => self.transcribed(&item, None, out),
-            Event::ResponseStarted { response, nonce } => self.response_started(response, nonce, out),
-            Event::Spoke { response, item, until_ms } => self.spoke(&response, &item, until_ms),
+            Event::ResponseStarted { response, nonce } => {
+                self.response_started(response, nonce, out)
+            }
+            Event::Spoke {
+                response,
+                item,
+                until_ms,
+            } => self.spoke(&response, &item, until_ms),
             Event::SpokeAll { item, .. } => self.playback.complete(&item),
-            Event::ResponseDone { nonce, status, usage, .. } => {
+            Event::ResponseDone {
+                nonce,
+                status,
+                usage,
+                ..
+            } => {
                 self.response_done(nonce, &status, usage.as_ref(), out);
             }
             Event::Complained(complaint) => self.complained(complaint, out),
@@ -198,11 +220,20 @@ impl Call {
             unheard_ms += cut.received_ms - cut.heard_ms;
             out.push(Output::Realtime(match cut.heard_ms {
                 0 => ToModel::Delete { item: cut.item },
-                heard_ms => ToModel::Truncate { item: cut.item, heard_ms },
+                heard_ms => ToModel::Truncate {
+                    item: cut.item,
+                    heard_ms,
+                },
             }));
         }
         self.interruptions += 1;
-        self.record(What::Interrupted { heard_ms, unheard_ms }, out);
+        self.record(
+            What::Interrupted {
+                heard_ms,
+                unheard_ms,
+            },
+            out,
+        );
     }
 
     fn transcribed(
@@ -220,13 +251,23 @@ impl Call {
     fn response_started(&mut self, response: Id, nonce: Option<u64>, out: &mut Vec<Output>) {
         let late_ms = self.rules.answer_timeout_ms;
         match nonce.and_then(|nonce| self.turns.started(nonce, &response)) {
-            Some(answer) if !answer.goodbye => self.timers.set(Timer::Answer, self.now.plus(late_ms)),
+            Some(answer) if !answer.goodbye => {
+                self.timers.set(Timer::Answer, self.now.plus(late_ms))
+            }
             Some(_) => {}
             // A response that nobody asked for costs money that nobody reserved.
             None if nonce.is_none() => {
-                out.push(Output::Realtime(ToModel::Cancel { response: Some(response) }));
+                out.push(Output::Realtime(ToModel::Cancel {
+                    response: Some(response),
+                }));
                 let bound = Usd::ZERO;
-                self.record(What::BoundBroken { cost: self.longest_answer(), bound }, out);
+                self.record(
+                    What::BoundBroken {
+                        cost: self.longest_answer(),
+                        bound,
+                    },
+                    out,
+                );
                 self.wrap_up(Cause::Spend, out);
             }
             None => {}
@@ -238,7 +279,11 @@ impl Call {
         match self.turns.of(response) {
             Some(answer) if !answer.unwanted => {
                 answer.spoke = true;
-                let late = if answer.goodbye { None } else { Some(self.now.plus(late_ms)) };
+                let late = if answer.goodbye {
+                    None
+                } else {
+                    Some(self.now.plus(late_ms))
+                };
                 match late {
                     Some(at) => self.timers.set(Timer::Answer, at),
                     None => self.timers.clear(Timer::GoodbyeStart),
@@ -257,12 +302,18 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         let Some(nonce) = nonce else {
-            let cost = self.meter.stray(usage, u64::from(self.rules.max_output_tokens));
+            let cost = self
+                .meter
+                .stray(usage, u64::from(self.rules.max_output_tokens));
             self.record_turn(usage, cost, false, out);
             return self.look_at_bound(cost, Usd::ZERO, out);
         };
-        let Reported::Settled { cost, bound } = self.meter.report(nonce, usage) else { return };
-        let Some(answer) = self.turns.closed(nonce) else { return };
+        let Reported::Settled { cost, bound } = self.meter.report(nonce, usage) else {
+            return;
+        };
+        let Some(answer) = self.turns.closed(nonce) else {
+            return;
+        };
         self.playback.complete_all();
         self.record_turn(usage, cost, answer.goodbye, out);
         self.look_at_bound(cost, bound, out);
@@ -271,7 +322,9 @@ impl Call {
         }
         self.timers.clear(Timer::Answer);
         match status {
-            Status::Failed(code) if !answer.unwanted => self.answer_failed(code.clone(), out),
+            Status::Failed(code) if !answer.unwanted && self.phase == Phase::Talking => {
+                self.answer_failed(code.clone(), out);
+            }
             Status::Failed(_) | Status::Completed | Status::Cancelled | Status::Incomplete => {
                 self.turns.failures = 0;
             }
@@ -288,7 +341,9 @@ impl Call {
         self.turns.count += 1;
         let burn = self.burn_per_minute();
         let money_left = self.rules.spend.end.less(self.spent()).nanos();
-        let by_money = (money_left.saturating_mul(60)).checked_div(burn.nanos()).unwrap_or(u64::MAX);
+        let by_money = (money_left.saturating_mul(60))
+            .checked_div(burn.nanos())
+            .unwrap_or(u64::MAX);
         let by_clock = CallTime::from_millis(self.rules.duration_ms.end).since(self.now) / 1000;
         let turn = Turn {
             turn: self.turns.count,
@@ -304,11 +359,22 @@ impl Call {
     /// What the last minute cost, or the call so far scaled to a minute.
     fn burn_per_minute(&mut self) -> Usd {
         let spent = self.spent();
-        while self.spent_before.get(1).is_some_and(|(at, _)| self.now.since(*at) >= 60_000) {
+        while self
+            .spent_before
+            .get(1)
+            .is_some_and(|(at, _)| self.now.since(*at) >= 60_000)
+        {
             self.spent_before.pop_front();
         }
-        let (since, before) = *self.spent_before.front().unwrap_or(&(CallTime::ZERO, Usd::ZERO));
-        if self.spent_before.back().is_none_or(|(at, _)| self.now.since(*at) >= 1_000) {
+        let (since, before) = *self
+            .spent_before
+            .front()
+            .unwrap_or(&(CallTime::ZERO, Usd::ZERO));
+        if self
+            .spent_before
+            .back()
+            .is_none_or(|(at, _)| self.now.since(*at) >= 1_000)
+        {
             self.spent_before.push_back((self.now, spent));
         }
         let elapsed_ms = self.now.since(since).max(1_000);
@@ -333,11 +399,18 @@ impl Call {
     }
 
     fn complained(&mut self, complaint: Complaint, out: &mut Vec<Output>) {
-        let Complaint { gravity, code, about } = complaint;
+        let Complaint {
+            gravity,
+            code,
+            about,
+        } = complaint;
         if let Some(nonce) = about
             && self.meter.release(nonce)
         {
-            let was_goodbye = self.turns.closed(nonce).is_some_and(|answer| answer.goodbye);
+            let was_goodbye = self
+                .turns
+                .closed(nonce)
+                .is_some_and(|answer| answer.goodbye);
             if was_goodbye {
                 self.goodbye_done(false, out);
             } else if self.phase == Phase::Talking {
@@ -348,7 +421,9 @@ impl Call {
         }
         match gravity {
             Gravity::Benign => {}
-            Gravity::Ignored | Gravity::Retry if self.ready => self.record(What::Complained(code), out),
+            Gravity::Ignored | Gravity::Retry if self.ready => {
+                self.record(What::Complained(code), out)
+            }
             // Settings that were refused whole leave a session that answers by itself, without limit.
             Gravity::Ignored | Gravity::Retry | Gravity::Fatal => {
                 self.lose_model(Loss::Refused(code), out);
@@ -375,9 +450,14 @@ impl Call {
         let nonce = self.turns.nonce();
         self.meter.ask(nonce, fitting);
         self.turns.asked(nonce, self.now, false);
-        self.timers.set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
+        self.timers
+            .set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
         let max_output_tokens = u32::try_from(fitting).unwrap_or(u32::MAX);
-        let request = Request { nonce, max_output_tokens, kind: RequestKind::Answer };
+        let request = Request {
+            nonce,
+            max_output_tokens,
+            kind: RequestKind::Answer,
+        };
         out.push(Output::Realtime(ToModel::Respond(request)));
     }
 
@@ -414,10 +494,12 @@ impl Call {
             (Timer::SilenceEnd, silence.end)
         };
         if quiet {
-            self.timers.set(timer, since.plus(after_ms).max(self.now.plus(1)));
+            self.timers
+                .set(timer, since.plus(after_ms).max(self.now.plus(1)));
         } else if self.phase == Phase::Talking && self.playback.dry_at() > self.now {
             // Nothing may happen between the last sound sent and the silence after it: look again when it has been played.
-            self.timers.set(timer, self.playback.dry_at().plus(after_ms));
+            self.timers
+                .set(timer, self.playback.dry_at().plus(after_ms));
         }
     }
 }

@@ -68,7 +68,9 @@ pub struct Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Timers { at: [CallTime::NEVER; COUNT] }
+        Timers {
+            at: [CallTime::NEVER; COUNT],
+        }
     }
 }
 
@@ -90,7 +92,9 @@ impl Timers {
 
     /// The alarm that rings next. Of two at the same moment, the one named first above.
     pub fn next(&self) -> Option<(CallTime, Timer)> {
-        let first = ALL.into_iter().min_by_key(|timer| self.at[*timer as usize])?;
+        let first = ALL
+            .into_iter()
+            .min_by_key(|timer| self.at[*timer as usize])?;
         let at = self.at[first as usize];
         (at != CallTime::NEVER).then_some((at, first))
     }
@@ -117,7 +121,8 @@ mod tests {
         timers.set(Timer::Answer, CallTime::from_millis(20));
         timers.set(Timer::Minute, CallTime::from_millis(30));
         assert_eq!(timers.take_due(CallTime::from_millis(19)), None);
-        let rung: Vec<_> = std::iter::from_fn(|| timers.take_due(CallTime::from_millis(30))).collect();
+        let rung: Vec<_> =
+            std::iter::from_fn(|| timers.take_due(CallTime::from_millis(30))).collect();
         assert_eq!(rung, [Timer::Answer, Timer::Minute, Timer::Pace]);
         assert_eq!(timers.next(), None);
     }

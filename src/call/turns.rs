@@ -55,21 +55,32 @@ impl Turns {
         if !goodbye {
             self.owed = false;
         }
-        let answer =
-            Answer { nonce, response: None, asked: now, spoke: false, unwanted: false, goodbye };
+        let answer = Answer {
+            nonce,
+            response: None,
+            asked: now,
+            spoke: false,
+            unwanted: false,
+            goodbye,
+        };
         self.answers.push(answer);
     }
 
     /// A response began under this nonce. `None`: the nonce is not one of the open ones.
     pub fn started(&mut self, nonce: u64, response: &Id) -> Option<&Answer> {
-        let answer = self.answers.iter_mut().find(|answer| answer.nonce == nonce)?;
+        let answer = self
+            .answers
+            .iter_mut()
+            .find(|answer| answer.nonce == nonce)?;
         answer.response = Some(response.clone());
         Some(answer)
     }
 
     /// The open answer that this response gives.
     pub fn of(&mut self, response: &Id) -> Option<&mut Answer> {
-        self.answers.iter_mut().find(|answer| answer.response.as_ref() == Some(response))
+        self.answers
+            .iter_mut()
+            .find(|answer| answer.response.as_ref() == Some(response))
     }
 
     /// The open answer in the conversation.
@@ -84,7 +95,10 @@ impl Turns {
 
     /// An answer is over.
     pub fn closed(&mut self, nonce: u64) -> Option<Answer> {
-        let place = self.answers.iter().position(|answer| answer.nonce == nonce)?;
+        let place = self
+            .answers
+            .iter()
+            .position(|answer| answer.nonce == nonce)?;
         Some(self.answers.swap_remove(place))
     }
 

@@ -25,7 +25,7 @@ pub(super) fn request(
             let seconds = (*seconds).clamp(SHORTEST_S, LONGEST_S);
             (("TimeLimit", seconds.to_string()), "limit the call")
         }
-        Command::Complete => (("Status", "completed".to_string()), "end the call"),
+        Command::Complete { .. } => (("Status", "completed".to_string()), "end the call"),
         Command::Play { .. } | Command::Clear | Command::LastWords(_) | Command::Close => {
             return None;
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn hanging_up_is_a_request_and_talking_is_not() {
-        let request = ask(&Command::Complete).unwrap();
+        let request = ask(&Command::Complete { after_ms: 0 }).unwrap();
         assert_eq!(request.form, [("Status", "completed".to_string())]);
         let mark = Mark {
             item: 1,
@@ -114,7 +114,8 @@ mod tests {
     #[test]
     fn a_name_cannot_lead_the_request_to_another_place() {
         let call = Id::from("../../Messages");
-        let request = request("http://h", "A/C", &call, &Command::Complete).unwrap();
+        let request =
+            request("http://h", "A/C", &call, &Command::Complete { after_ms: 0 }).unwrap();
         assert_eq!(
             request.url,
             "http://h/2010-04-01/Accounts/A%2FC/Calls/..%2F..%2FMessages.json"

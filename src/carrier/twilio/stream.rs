@@ -202,7 +202,10 @@ impl Stream for Media {
             }
             Command::Clear => out(&started.clear),
             // These are the business of REST, of the document after the stream, and of the socket's owner.
-            Command::Limit { .. } | Command::Complete | Command::LastWords(_) | Command::Close => {}
+            Command::Limit { .. }
+            | Command::Complete { .. }
+            | Command::LastWords(_)
+            | Command::Close => {}
         }
     }
 }

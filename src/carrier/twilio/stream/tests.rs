@@ -272,7 +272,7 @@ fn what_does_not_travel_on_the_stream_is_not_written_to_it() {
         Command::Limit { seconds: 60 },
         Command::LastWords("Bye.".to_string()),
         Command::Close,
-        Command::Complete,
+        Command::Complete { after_ms: 0 },
     ] {
         assert!(written(&mut started(), &command, &[]).is_empty());
     }

@@ -1,0 +1,5 @@
+//! Calls, told as calls.
+
+mod money;
+mod script;
+mod talk;

@@ -1,0 +1,288 @@
+//! What a call may spend, and what it does when there is little left.
+
+use super::script::{cents, play, rules};
+use crate::call::rules::{Cap, Rules};
+use crate::units::Usd;
+use expect_test::{Expect, expect};
+
+fn check_with(rules: Rules, granted: Usd, script: &str, expected: Expect) {
+    expected.assert_eq(&play(rules, granted, script));
+}
+
+fn capped(end: u64) -> Rules {
+    Rules {
+        spend: Cap {
+            warn: cents(end - 1),
+            end: cents(end),
+        },
+        ..rules()
+    }
+}
+
+#[test]
+fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
+    check_with(
+        capped(8),
+        cents(8),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  carrier   heard 1.0s
+        2.0  realtime  turn you-1
+        2.1  realtime  began r1
+        2.2  realtime  spoke-all r1 me-1 15.0s
+        2.3  realtime  done r1 incomplete 60 10 75 300
+       17.4  carrier   played 1:15020:g0
+       18.0  carrier   heard 1.0s
+       19.0  realtime  turn you-2
+       19.1  realtime  began r2
+       19.2  realtime  spoke-all r2 bye-1 2.0s
+       19.3  realtime  done r2 completed 10 0 10 40
+       21.3  carrier   played 2:2020:g0
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  append 1000ms
+            2.0    realtime  respond r1 max 807
+            2.2    carrier   play 1:15000:g0 15000ms
+            2.2    fact      first-word
+            2.3    fact      turn $0.02156
+            2.3    fact      warned
+            2.3    realtime  add System("This call must end soon. Answer in one or two sentences and bring it to a close.")
+            17.2   carrier   play 1:15020:g0 20ms
+            18.0   realtime  append 1000ms
+            19.0   realtime  respond r2 max 313
+            19.2   carrier   play 2:2000:g0 2000ms
+            19.3   fact      turn $0.00284
+            21.2   carrier   play 2:2020:g0 20ms
+        "#]],
+    );
+}
+
+#[test]
+fn a_minute_that_cannot_be_paid_for_does_not_begin() {
+    check_with(
+        Rules {
+            transcription: None,
+            silence_ms: Cap {
+                warn: 100_000,
+                end: 200_000,
+            },
+            ..capped(3)
+        },
+        cents(3),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+       47.6  realtime  began r1
+       47.8  realtime  spoke-all r1 bye-1 2.0s
+       47.9  realtime  done r1 completed 10 0 10 40
+       50.0  carrier   played 1:2020:g0
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 120s
+            0.0    realtime  configure
+            0.0    fact      ready
+            47.5   fact      warned
+            47.5   fact      wrapping-up
+            47.5   realtime  goodbye r1 max 200
+            47.8   carrier   play 1:2000:g0 2000ms
+            47.8   fact      first-word
+            47.9   fact      turn $0.00284
+            49.8   carrier   play 1:2020:g0 20ms
+            50.0   realtime  close
+            50.0   carrier   close
+            50.0   budget    Settle(Usd(15340000))
+            50.0   fact      ended
+            50.0   over      SaidGoodbye(Spend)
+        "#]],
+    );
+}
+
+#[test]
+fn a_report_above_its_bound_ends_the_call() {
+    check_with(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        2.0  realtime  done r1 completed 60 10 75 9000
+        2.1  realtime  done r1 completed 60 10 75 9000
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            2.0    fact      turn $0.57836
+            2.0    fact      bound-broken
+            2.0    fact      warned
+            2.0    fact      wrapping-up
+            2.0    realtime  goodbye r2 max 200
+        "#]],
+    );
+}
+
+#[test]
+fn an_answer_nobody_asked_for_is_cancelled_charged_and_the_end() {
+    check_with(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  began stray
+        1.1  realtime  spoke stray item 1.0s
+        1.2  realtime  done stray completed 60 10 75 20
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  cancel stray
+            1.0    fact      bound-broken
+            1.0    fact      warned
+            1.0    fact      wrapping-up
+            1.0    realtime  goodbye r1 max 200
+            1.2    fact      turn $0.00364
+            1.2    fact      bound-broken
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_never_reported_is_charged_at_its_bound() {
+    check_with(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        0.5  carrier   heard 0.5s
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        2.0  carrier   stopped
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            0.5    realtime  append 500ms
+            1.0    realtime  respond r1 max 1024
+            2.0    fact      unreported $0.06788
+            2.0    realtime  close
+            2.0    carrier   close
+            2.0    budget    Settle(Usd(80380000))
+            2.0    fact      ended
+            2.0    over      CallerHungUp
+        "#]],
+    );
+}
+
+#[test]
+fn a_report_without_usage_is_charged_at_its_bound() {
+    check_with(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        0.5  carrier   heard 0.5s
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        2.0  realtime  done r1 completed
+        3.0  realtime  transcribed you-1 5
+        4.0  carrier   stopped
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            0.5    realtime  append 500ms
+            1.0    realtime  respond r1 max 1024
+            2.0    fact      turn $0.06784
+            3.0    fact      transcribed $0.00004
+            4.0    realtime  close
+            4.0    carrier   close
+            4.0    budget    Settle(Usd(80380000))
+            4.0    fact      ended
+            4.0    over      CallerHungUp
+        "#]],
+    );
+}
+
+#[test]
+fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_ends_the_call() {
+    check_with(
+        capped(40),
+        cents(10),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        1.15 budget    granted 0.10
+        2.0  realtime  done r1 completed 60 10 75 1000
+        3.0  realtime  turn you-2
+        9.0  wait
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            1.1    budget    TopUp(Usd(100000000))
+            2.0    fact      turn $0.06636
+            3.0    realtime  respond r2 max 1024
+            9.0    budget    TopUp(Usd(100000000))
+        "#]],
+    );
+}
+
+#[test]
+fn a_call_that_cannot_pay_for_its_own_goodbye_is_ended_at_once() {
+    check_with(
+        capped(2),
+        cents(2),
+        "
+        0.0  carrier   started
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      warned
+            0.0    fact      wrapping-up
+            0.0    realtime  close
+            0.0    carrier   close
+            0.0    budget    Settle(Usd(12500000))
+            0.0    fact      ended
+            0.0    over      CutOff(Spend)
+        "#]],
+    );
+}

@@ -1,0 +1,497 @@
+//! What is said, heard and interrupted.
+
+use super::script::{cents, play, rules};
+use crate::call::rules::{Cap, Rules};
+use expect_test::{Expect, expect};
+
+fn check_with(rules: Rules, script: &str, expected: Expect) {
+    expected.assert_eq(&play(rules, cents(500), script));
+}
+
+fn check(script: &str, expected: Expect) {
+    check_with(rules(), script, expected);
+}
+
+#[test]
+fn a_call_is_answered_heard_and_ended_by_the_caller() {
+    check(
+        "
+        0.3  realtime  ready
+        0.5  carrier   started
+        0.6  carrier   heard 0.1s
+        2.0  realtime  turn you-1
+        2.2  realtime  began r1
+        2.4  realtime  spoke-all r1 me-1 1.0s
+        2.5  realtime  done r1 completed 50 14 5 20
+        3.7  carrier   played 1:1020:g0
+        9.0  carrier   stopped
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.3    realtime  configure
+            0.3    fact      ready
+            0.5    fact      answered
+            0.5    carrier   limit 310s
+            0.6    realtime  append 100ms
+            2.0    realtime  respond r1 max 1024
+            2.4    carrier   play 1:1000:g0 1000ms
+            2.4    fact      first-word
+            2.5    fact      turn $0.002048
+            3.4    carrier   play 1:1020:g0 20ms
+            9.0    fact      unreported $0.000008
+            9.0    realtime  close
+            9.0    carrier   close
+            9.0    budget    Settle(Usd(14556000))
+            9.0    fact      ended
+            9.0    over      CallerHungUp
+        "#]],
+    );
+}
+
+#[test]
+fn an_interrupted_agent_is_told_only_what_was_heard() {
+    check(
+        "
+        0.0  carrier   started
+        0.2  realtime  ready
+        0.3  realtime  turn you-1
+        0.9  realtime  began r1
+        1.0  realtime  spoke r1 me-1 3.0s
+        2.6  realtime  caller-spoke
+        2.7  realtime  spoke r1 me-1 4.0s
+        2.8  realtime  done r1 cancelled 50 14 5 60
+        3.5  realtime  turn you-2
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.2    realtime  configure
+            0.2    fact      ready
+            0.3    realtime  respond r1 max 1024
+            1.0    carrier   play 1:3000:g0 3000ms
+            1.0    fact      first-word
+            2.6    carrier   clear
+            2.6    realtime  truncate me-1 at 1600ms
+            2.6    fact      interrupted
+            2.8    fact      turn $0.004608
+            3.5    realtime  respond r2 max 1024
+        "#]],
+    );
+}
+
+#[test]
+fn sound_is_sent_only_a_little_ahead_so_that_a_clear_is_prompt() {
+    let rules = Rules {
+        lead_ms: 300,
+        message_ms: 100,
+        ..rules()
+    };
+    check_with(
+        rules,
+        "
+        0.0  carrier   started
+        0.2  realtime  ready
+        0.3  realtime  turn you-1
+        0.9  realtime  began r1
+        1.0  realtime  spoke-all r1 me-1 0.61s
+        1.12 carrier   played 1:100:g0
+        1.22 carrier   played 1:200:g0
+        1.25 realtime  caller-spoke
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.2    realtime  configure
+            0.2    fact      ready
+            0.3    realtime  respond r1 max 1024
+            1.0    carrier   play 1:100:g0 100ms
+            1.0    fact      first-word
+            1.0    carrier   play 1:200:g0 100ms
+            1.0    carrier   play 1:300:g0 100ms
+            1.1    carrier   play 1:400:g0 100ms
+            1.2    carrier   play 1:500:g0 100ms
+            1.25   carrier   clear
+            1.25   realtime  truncate me-1 at 250ms
+            1.25   fact      interrupted
+        "#]],
+    );
+}
+
+#[test]
+fn an_answer_that_was_not_heard_at_all_is_forgotten_whole() {
+    check(
+        "
+        0.0  carrier   started
+        0.2  realtime  ready
+        0.3  realtime  turn you-1
+        0.4  realtime  began r1
+        1.0  realtime  spoke r1 me-1 1.0s
+        1.0  realtime  caller-spoke
+        1.1  realtime  done r1 cancelled 50 14 5 20
+        1.2  carrier   played 1:1000:g0
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.2    realtime  configure
+            0.2    fact      ready
+            0.3    realtime  respond r1 max 1024
+            1.0    carrier   play 1:1000:g0 1000ms
+            1.0    fact      first-word
+            1.0    carrier   clear
+            1.0    realtime  delete me-1
+            1.0    fact      interrupted
+            1.1    fact      turn $0.002048
+        "#]],
+    );
+}
+
+#[test]
+fn the_agent_has_the_first_word_and_the_caller_who_waits_for_it_is_buffered() {
+    let rules = Rules {
+        greeting: "Greet the caller.".into(),
+        ..rules()
+    };
+    check_with(
+        rules,
+        "
+        0.0  carrier   started
+        0.1  carrier   heard 0.1s
+        0.2  carrier   heard 0.1s
+        0.3  realtime  created
+        0.4  realtime  configured
+        0.5  carrier   heard 0.02s
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.3    realtime  configure
+            0.4    fact      ready
+            0.4    realtime  add System("The caller is on the line now. Greet the caller.")
+            0.4    realtime  append 200ms
+            0.4    realtime  respond r1 max 1024
+            0.5    realtime  append 20ms
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_is_sent_to_a_session_whose_settings_differ() {
+    check(
+        "
+        0.0  carrier   started
+        0.1  carrier   heard 0.1s
+        0.2  realtime  created
+        0.3  realtime  differs max_output_tokens
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.2    realtime  configure
+            0.3    fact      model-lost
+            0.3    fact      sentence
+            0.3    carrier   say "Sorry."
+            0.3    realtime  close
+            0.3    carrier   close
+            0.3    budget    Settle(Usd(12500000))
+            0.3    fact      ended
+            0.3    over      Lost(Realtime)
+        "#]],
+    );
+}
+
+#[test]
+fn a_model_that_cannot_be_reached_is_apologised_for_when_there_is_somebody_to_hear_it() {
+    check(
+        "
+        0.1  realtime  refused invalid_api_key
+        0.5  carrier   started
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.1    fact      model-lost
+            0.5    fact      answered
+            0.5    carrier   limit 310s
+            0.5    fact      sentence
+            0.5    carrier   say "Sorry."
+            0.5    realtime  close
+            0.5    carrier   close
+            0.5    budget    Settle(Usd(12500000))
+            0.5    fact      ended
+            0.5    over      Lost(Realtime)
+        "#]],
+    );
+}
+
+#[test]
+fn a_model_lost_in_the_middle_is_apologised_for() {
+    check(
+        "
+        0.0  carrier   started
+        0.2  realtime  ready
+        0.3  realtime  turn you-1
+        1.0  realtime  lost
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.2    realtime  configure
+            0.2    fact      ready
+            0.3    realtime  respond r1 max 1024
+            1.0    fact      model-lost
+            1.0    fact      sentence
+            1.0    carrier   say "Sorry."
+            1.0    fact      unreported $0.06768
+            1.0    realtime  close
+            1.0    carrier   close
+            1.0    budget    Settle(Usd(80180000))
+            1.0    fact      ended
+            1.0    over      Lost(Realtime)
+        "#]],
+    );
+}
+
+#[test]
+fn a_silent_caller_is_asked_once_and_then_told_goodbye() {
+    let rules = Rules {
+        silence_ms: Cap {
+            warn: 5_000,
+            end: 8_000,
+        },
+        ..rules()
+    };
+    check_with(
+        rules,
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        5.1  realtime  began r1
+        5.2  realtime  spoke-all r1 me-1 1.0s
+        5.3  realtime  done r1 completed 10 0 5 20
+        6.3  carrier   played 1:1020:g0
+        9.5  realtime  began r2
+        9.6  realtime  spoke-all r2 me-2 1.0s
+        9.7  realtime  done r2 completed 10 0 5 20
+       10.8  carrier   played 2:1020:g0
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            5.0    fact      warned
+            5.0    realtime  add System("The caller has been silent for a while. Ask briefly whether they are still there.")
+            5.0    realtime  respond r1 max 1024
+            5.2    carrier   play 1:1000:g0 1000ms
+            5.2    fact      first-word
+            5.3    fact      turn $0.00144
+            6.2    carrier   play 1:1020:g0 20ms
+            9.22   fact      wrapping-up
+            9.22   realtime  goodbye r2 max 200
+            9.6    carrier   play 2:1000:g0 1000ms
+            9.7    fact      turn $0.00144
+            10.6   carrier   play 2:1020:g0 20ms
+            10.8   realtime  close
+            10.8   carrier   close
+            10.8   budget    Settle(Usd(15380000))
+            10.8   fact      ended
+            10.8   over      SaidGoodbye(Silence)
+        "#]],
+    );
+}
+
+#[test]
+fn no_call_outlives_its_clock() {
+    let rules = Rules {
+        duration_ms: Cap {
+            warn: 20_000,
+            end: 30_000,
+        },
+        ..rules()
+    };
+    check_with(
+        rules,
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+       18.5  realtime  began r1
+       18.6  realtime  spoke r1 me-1 30.0s
+       31.0  wait
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 60s
+            0.0    realtime  configure
+            0.0    fact      ready
+            18.0   fact      warned
+            18.0   fact      wrapping-up
+            18.0   realtime  goodbye r1 max 200
+            18.6   carrier   play 1:30000:g0 30000ms
+            18.6   fact      first-word
+            28.0   fact      unreported $0.013296
+            28.0   realtime  close
+            28.0   carrier   close
+            28.0   budget    Settle(Usd(25796000))
+            28.0   fact      ended
+            28.0   over      CutOff(Duration)
+        "#]],
+    );
+}
+
+#[test]
+fn a_failed_answer_is_asked_for_again_with_a_pause_and_not_for_ever() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  done r1 failed 0 0 0 0
+        3.0  realtime  done r2 failed 0 0 0 0
+        6.0  realtime  done r3 failed 0 0 0 0
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            1.1    fact      turn
+            1.1    fact      complained
+            2.1    realtime  respond r2 max 1024
+            3.0    fact      turn
+            3.0    fact      complained
+            5.0    realtime  respond r3 max 1024
+            6.0    fact      turn
+            6.0    fact      complained
+            6.0    fact      model-lost
+            6.0    fact      sentence
+            6.0    carrier   say "Sorry."
+            6.0    realtime  close
+            6.0    carrier   close
+            6.0    budget    Settle(Usd(12500000))
+            6.0    fact      ended
+            6.0    over      Lost(Realtime)
+        "#]],
+    );
+}
+
+#[test]
+fn an_answer_refused_because_another_is_running_is_asked_for_again() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  complained benign conversation_already_has_active_response 1
+        1.2  realtime  complained benign response_cancel_not_active
+        3.0  wait
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            1.1    fact      complained
+            2.1    realtime  respond r2 max 1024
+        "#]],
+    );
+}
+
+#[test]
+fn a_goodbye_that_never_comes_is_said_by_the_carrier() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  operator  wraps-up
+        9.0  wait
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    fact      warned
+            1.0    fact      wrapping-up
+            1.0    realtime  goodbye r1 max 200
+            3.0    fact      sentence
+            3.0    carrier   say "Goodbye."
+            3.0    fact      unreported $0.013296
+            3.0    realtime  close
+            3.0    carrier   close
+            3.0    budget    Settle(Usd(25796000))
+            3.0    fact      ended
+            3.0    over      SaidGoodbye(Drain)
+        "#]],
+    );
+}
+
+#[test]
+fn an_operator_who_hangs_up_does_not_wait() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  operator  hangs-up
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  close
+            1.0    carrier   close
+            1.0    budget    Settle(Usd(12500000))
+            1.0    fact      ended
+            1.0    over      Stopped
+        "#]],
+    );
+}
+
+#[test]
+fn a_stream_that_never_opens_ends_the_call() {
+    check(
+        "
+        0.0  realtime  ready
+       20.0  wait
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    realtime  configure
+            0.0    fact      ready
+            15.0   realtime  close
+            15.0   carrier   close
+            15.0   budget    Settle(Usd(12500000))
+            15.0   fact      ended
+            15.0   over      Lost(Carrier)
+        "#]],
+    );
+}
