@@ -190,10 +190,11 @@ impl World {
             17 => Event::TranscriptionFailed {
                 item: self.item(random),
             },
-            18..26 => Event::ResponseStarted {
-                response: self.response(random),
-                nonce: self.nonce(random),
-            },
+            18..26 => {
+                let nonce = self.nonce(random);
+                let response = Id::from(format!("r{}", nonce.unwrap_or(0)).as_str());
+                Event::ResponseStarted { response, nonce }
+            }
             26..40 => {
                 self.items += u64::from(random.chance(20));
                 let most = if random.chance(90) { 20_000 } else { u64::MAX };
@@ -322,7 +323,7 @@ fn run(seed: u64) -> Result<Vec<Output>, String> {
         if matches!(call.phase(), Phase::Over(_)) && random.chance(80) {
             return Ok(history);
         }
-        let next = now.plus(random.pick(&[0, 0, 5, 20, 100, 700, 3_000]));
+        let next = now.plus(random.pick(&[0, 0, 5, 5, 20, 20, 20, 100, 100, 400, 400, 2_000]));
         let (at, input) = match call.deadline() {
             Some((due, _)) if due <= next => (due, Input::Wake),
             _ if orderly && !opening.is_empty() => (next, opening.pop().unwrap_or(Input::Wake)),
