@@ -9,13 +9,14 @@ mod echo;
 mod errors;
 mod raw;
 mod read;
+mod sounds;
 mod usage;
 mod write;
 
 use super::{Address, Code, Command, Dialect, Event, Garbled, Loss, Session};
 use crate::audio::Format;
 use crate::units::Secret;
-use read::Sounds;
+use sounds::Sounds;
 use std::sync::Arc;
 
 /// The codec of one session.

@@ -1,15 +1,12 @@
 //! Events of the wire, read into the few that a call must know.
 //!
-//! Sound is most of what comes, so one pass finds the fields and the base64 is decoded where it lies. Everything else is
-//! rare and read with patience: an event, a field or a value that is new to us is not an error.
+//! One pass finds the fields, and each is read when it is wanted. An event, a field or a value that is new to us is not an error:
+//! only a frame that is no event at all is, and sound that cannot be decoded.
 
-use super::errors::{self, ProviderError};
+use super::errors::ProviderError;
 use super::raw::{self, Raw};
 use super::{LastWords, OpenAi, echo, usage};
-use crate::audio::Format;
 use crate::realtime::{Code, Event, Garbled, Gravity, Status};
-use crate::units::Id;
-use base64_simd::STANDARD;
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -96,7 +93,7 @@ impl OpenAi {
         }
         let frame: Frame = serde_json::from_str(frame).map_err(|_| GARBLED)?;
         Ok(Some(match &*frame.kind {
-            "response.output_audio.delta" => return self.sounds.read(&frame, sound).map(Some),
+            "response.output_audio.delta" => return self.spoke(&frame, sound),
             "session.created" => Event::Created,
             "session.updated" => Event::Configured(echo::compare(&self.session, frame.session)),
             "input_audio_buffer.speech_started" => Event::SpeechStarted,
@@ -143,6 +140,12 @@ impl OpenAi {
             // Among them: deltas of words and of arguments, what repeats other events, rate limits, and whatever is new.
             _ => return Ok(None),
         }))
+    }
+
+    fn spoke(&mut self, frame: &Frame<'_>, sound: &mut Vec<u8>) -> Result<Option<Event>, Garbled> {
+        let sounds = &mut self.sounds;
+        let event = sounds.read(frame.response_id, frame.item_id, frame.delta, sound);
+        event.map(Some)
     }
 
     /// An error, and what it announces of a close to come.
@@ -209,79 +212,6 @@ impl Response<'_> {
         let details: StatusDetails = raw::object(self.status_details);
         raw::object::<ProviderError>(details.error).name()
     }
-}
-
-/// How much sound of each item has come.
-pub(super) struct Sounds {
-    format: Format,
-    /// The latest items, the newest last.
-    items: Vec<ItemSound>,
-}
-
-struct ItemSound {
-    item: Id,
-    response: Id,
-    bytes: u64,
-}
-
-impl Sounds {
-    /// Answers have one item with sound, rarely two at once: more than this many are never remembered.
-    const LATEST: usize = 8;
-
-    pub(super) fn of(format: Format) -> Self {
-        Sounds {
-            format,
-            items: Vec::new(),
-        }
-    }
-
-    fn read(&mut self, frame: &Frame<'_>, sound: &mut Vec<u8>) -> Result<Event, Garbled> {
-        let bytes = decode(frame.delta, sound)?;
-        let format = self.format;
-        let entry = self.entry(frame.response_id, frame.item_id);
-        entry.bytes = entry.bytes.saturating_add(bytes);
-        Ok(Event::Spoke {
-            response: entry.response.clone(),
-            item: entry.item.clone(),
-            until_ms: format.ms(entry.bytes),
-        })
-    }
-
-    fn entry(&mut self, response: Raw<'_>, item: Raw<'_>) -> &mut ItemSound {
-        let name = raw::text(item).unwrap_or_default();
-        let response_name = raw::text(response).unwrap_or_default();
-        let is_it = |known: &ItemSound| {
-            known.item.as_str() == name && known.response.as_str() == response_name
-        };
-        let at = self.items.iter().rposition(is_it).unwrap_or_else(|| {
-            if self.items.len() == Self::LATEST {
-                self.items.remove(0);
-            }
-            self.items.push(ItemSound {
-                item: Id::from(&*name),
-                response: Id::from(&*response_name),
-                bytes: 0,
-            });
-            self.items.len() - 1
-        });
-        &mut self.items[at]
-    }
-}
-
-/// Appends the sound that the field holds to `sound` and tells how many bytes it was.
-fn decode(field: Raw<'_>, sound: &mut Vec<u8>) -> Result<u64, Garbled> {
-    let before = sound.len();
-    let base64 = raw::text(field).ok_or(Garbled("a delta without sound"))?;
-    // `decode_append` reserves no more than it needs, and a buffer that grows by that is copied every time.
-    sound.reserve(base64.len() / 4 * 3);
-    if STANDARD.decode_append(base64.as_bytes(), sound).is_err() {
-        // Some servers leave out the padding.
-        let patient = base64_simd::forgiving_decode_to_vec(base64.as_bytes());
-        let bytes = patient.map_err(|_| Garbled("sound that is not base64"))?;
-        sound.truncate(before);
-        sound.extend_from_slice(&bytes);
-    }
-    Ok((sound.len() - before) as u64)
 }
 
 #[cfg(test)]

@@ -377,7 +377,7 @@ mod tests {
                 "output_token_details":{{"text_tokens":{to},"audio_tokens":{ao}}}}}"#,
                 total.map_or("null".to_string(), |n| n.to_string())
             );
-            let usage = super::response(Some(&raw(&json))).unwrap();
+            let usage = response(Some(&raw(&json))).unwrap();
             let all_in = usage.text_in + usage.audio_in + usage.image_in + usage.unknown_in;
             let all_out = usage.text_out + usage.audio_out + usage.unknown_out;
             prop_assert_eq!(all_in, input.max(t + a + i));

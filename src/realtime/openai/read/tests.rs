@@ -1,14 +1,12 @@
 //! What comes in, in the order in which it comes.
 
-use crate::audio::Format;
 use crate::pricing::{TranscriptionUsage, Usage};
-use crate::realtime::openai::OpenAi;
-use crate::realtime::openai::tests::{codec, session};
+use crate::realtime::openai::sounds::tests::{delta, sound, spoke};
+use crate::realtime::openai::tests::codec;
 use crate::realtime::{Code, Complaint, Dialect, Event, Garbled, Gravity, Status};
 use crate::units::Id;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 fn id(name: &str) -> Id {
     Id::from(name)
@@ -18,24 +16,6 @@ fn id(name: &str) -> Id {
 fn read_alone(frame: &Value) -> Option<Event> {
     let event = codec().read(&frame.to_string(), &mut Vec::new());
     event.expect("a frame that follows the protocol")
-}
-
-/// `ms` milliseconds of linear silence at 24 kHz, and `extra` bytes.
-fn sound(ms: usize, extra: usize) -> String {
-    base64_simd::STANDARD.encode_to_string(vec![0u8; ms * 48 + extra])
-}
-
-fn delta(item: &str, base64: &str) -> Value {
-    json!({"type": "response.output_audio.delta", "event_id": "event_1", "response_id": "resp_1", "item_id": item,
-        "output_index": 0, "content_index": 0, "delta": base64, "obfuscation": "kZ0"})
-}
-
-fn spoke(item: &str, until_ms: u64) -> Event {
-    Event::Spoke {
-        response: id("resp_1"),
-        item: id(item),
-        until_ms,
-    }
 }
 
 fn response(event: &str, status: &str, details: Value, usage: Value) -> Value {
@@ -391,51 +371,6 @@ fn a_bill_is_read_even_when_everything_about_it_is_odd() {
             usage: None,
         };
         assert_eq!(read_alone(&frame), Some(bare), "{frame}");
-    }
-}
-
-#[test]
-fn each_item_has_a_count_of_its_own() {
-    let (mut codec, mut heard) = (codec(), Vec::new());
-    let mut read = |frame: Value| codec.read(&frame.to_string(), &mut heard).unwrap().unwrap();
-    assert_eq!(read(delta("a", &sound(100, 47))), spoke("a", 100));
-    assert_eq!(read(delta("a", &sound(0, 1))), spoke("a", 101));
-    assert_eq!(read(delta("b", &sound(30, 0))), spoke("b", 30));
-    assert_eq!(read(delta("a", &sound(9, 0))), spoke("a", 110));
-    for item in 0..100 {
-        let item = format!("item_{item}");
-        assert_eq!(read(delta(&item, &sound(5, 0))), spoke(&item, 5));
-    }
-    assert_eq!(heard.len(), 639 * 48 + 48);
-}
-
-#[test]
-fn telephone_sound_lasts_a_millisecond_in_eight_bytes() {
-    let mut session = session();
-    session.audio = Format::Pcmu;
-    let mut codec = OpenAi::new(Arc::new(session));
-    let base64 = base64_simd::STANDARD.encode_to_string([0xFF; 805]);
-    let event = codec.read(&delta("a", &base64).to_string(), &mut Vec::new());
-    assert_eq!(event, Ok(Some(spoke("a", 100))));
-}
-
-#[test]
-fn sound_is_appended_whatever_way_it_is_escaped_or_padded() {
-    for base64 in ["/38AgA==", r"\/38AgA==", "/38AgA"] {
-        let frame = format!(r#"{{"type":"response.output_audio.delta","delta":"{base64}"}}"#);
-        let mut heard = vec![1];
-        assert!(codec().read(&frame, &mut heard).is_ok(), "{base64}");
-        assert_eq!(heard, [1, 0xFF, 0x7F, 0x00, 0x80], "{base64}");
-    }
-}
-
-#[test]
-fn sound_that_is_none_leaves_no_trace() {
-    for delta in [json!("not base64!"), json!(7), json!(null), json!("A")] {
-        let frame = json!({"type": "response.output_audio.delta", "item_id": "a", "delta": delta});
-        let mut heard = vec![1];
-        assert!(codec().read(&frame.to_string(), &mut heard).is_err());
-        assert_eq!(heard, [1], "{frame}");
     }
 }
 

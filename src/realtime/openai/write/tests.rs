@@ -47,7 +47,9 @@ fn goodbye(nonce: u64) -> Command {
 
 #[test]
 fn the_settings_name_everything_that_the_echo_is_compared_with() {
-    check(Command::Configure, expect![[r#"
+    check(
+        Command::Configure,
+        expect![[r#"
         {
           "event_id": "configure",
           "session": {
@@ -107,7 +109,8 @@ fn the_settings_name_everything_that_the_echo_is_compared_with() {
             "type": "realtime"
           },
           "type": "session.update"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
@@ -170,7 +173,9 @@ fn an_answer_carries_its_nonce_and_its_length() {
         max_output_tokens: 400,
         kind: RequestKind::Answer,
     });
-    check(answer, expect![[r#"
+    check(
+        answer,
+        expect![[r#"
         {
           "event_id": "respond-7",
           "response": {
@@ -180,12 +185,15 @@ fn an_answer_carries_its_nonce_and_its_length() {
             }
           },
           "type": "response.create"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
 fn a_goodbye_has_no_memory_and_no_tools() {
-    check(goodbye(8), expect![[r#"
+    check(
+        goodbye(8),
+        expect![[r#"
         {
           "event_id": "respond-8",
           "response": {
@@ -206,7 +214,8 @@ fn a_goodbye_has_no_memory_and_no_tools() {
             "tools": []
           },
           "type": "response.create"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
