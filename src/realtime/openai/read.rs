@@ -1,0 +1,218 @@
+//! Events of the wire, read into the few that a call must know.
+//!
+//! One pass finds the fields, and each is read when it is wanted. An event, a field or a value that is new to us is not an error:
+//! only a frame that is no event at all is, and sound that cannot be decoded.
+
+use super::errors::ProviderError;
+use super::raw::{self, Raw};
+use super::{LastWords, OpenAi, echo, usage};
+use crate::realtime::{Code, Event, Garbled, Gravity, Status};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// Every field at the top of an event that we ever read.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    response_id: Raw<'a>,
+    #[serde(borrow)]
+    item_id: Raw<'a>,
+    #[serde(borrow)]
+    delta: Raw<'a>,
+    #[serde(borrow)]
+    transcript: Raw<'a>,
+    #[serde(borrow)]
+    usage: Raw<'a>,
+    #[serde(borrow)]
+    session: Raw<'a>,
+    #[serde(borrow)]
+    item: Raw<'a>,
+    #[serde(borrow)]
+    response: Raw<'a>,
+    #[serde(borrow)]
+    error: Raw<'a>,
+}
+
+/// An item of the conversation.
+#[derive(Default, Deserialize)]
+struct WireItem<'a> {
+    #[serde(borrow)]
+    id: Raw<'a>,
+    #[serde(borrow, rename = "type")]
+    kind: Raw<'a>,
+    #[serde(borrow)]
+    status: Raw<'a>,
+    #[serde(borrow)]
+    call_id: Raw<'a>,
+    #[serde(borrow)]
+    name: Raw<'a>,
+    #[serde(borrow)]
+    arguments: Raw<'a>,
+}
+
+/// A response, begun or over.
+#[derive(Default, Deserialize)]
+struct Response<'a> {
+    #[serde(borrow)]
+    id: Raw<'a>,
+    #[serde(borrow)]
+    status: Raw<'a>,
+    #[serde(borrow)]
+    status_details: Raw<'a>,
+    #[serde(borrow)]
+    metadata: Raw<'a>,
+    #[serde(borrow)]
+    usage: Raw<'a>,
+}
+
+/// Why a response ended as it did.
+#[derive(Default, Deserialize)]
+struct StatusDetails<'a> {
+    #[serde(borrow)]
+    error: Raw<'a>,
+}
+
+/// What we said about a response when we asked for it.
+#[derive(Default, Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    nonce: Raw<'a>,
+}
+
+impl OpenAi {
+    pub(super) fn read_frame(
+        &mut self,
+        frame: &str,
+        sound: &mut Vec<u8>,
+    ) -> Result<Option<Event>, Garbled> {
+        const GARBLED: Garbled = Garbled("a frame that is not a JSON object with a type");
+        if !frame.trim_ascii_start().starts_with('{') {
+            return Err(GARBLED);
+        }
+        let frame: Frame = serde_json::from_str(frame).map_err(|_| GARBLED)?;
+        Ok(Some(match &*frame.kind {
+            "response.output_audio.delta" => return self.spoke(&frame, sound),
+            "session.created" => Event::Created,
+            "session.updated" => Event::Configured(echo::compare(&self.session, frame.session)),
+            "input_audio_buffer.speech_started" => Event::SpeechStarted,
+            "input_audio_buffer.speech_stopped" => Event::SpeechStopped,
+            "input_audio_buffer.committed" => Event::Committed {
+                item: raw::id(frame.item_id),
+            },
+            "conversation.item.added" => Event::ItemAdded {
+                item: raw::id(raw::object::<WireItem>(frame.item).id),
+            },
+            "conversation.item.truncated" => Event::Truncated {
+                item: raw::id(frame.item_id),
+            },
+            "conversation.item.deleted" => Event::Deleted {
+                item: raw::id(frame.item_id),
+            },
+            "conversation.item.input_audio_transcription.completed" => Event::Transcribed {
+                item: raw::id(frame.item_id),
+                text: raw::words(frame.transcript),
+                usage: usage::transcription(frame.usage),
+            },
+            "conversation.item.input_audio_transcription.failed" => Event::TranscriptionFailed {
+                item: raw::id(frame.item_id),
+            },
+            "response.created" => {
+                let response: Response = raw::object(frame.response);
+                Event::ResponseStarted {
+                    response: raw::id(response.id),
+                    nonce: response.nonce(),
+                }
+            }
+            "response.output_audio.done" => Event::SpokeAll {
+                response: raw::id(frame.response_id),
+                item: raw::id(frame.item_id),
+            },
+            "response.output_audio_transcript.done" => Event::Said {
+                response: raw::id(frame.response_id),
+                item: raw::id(frame.item_id),
+                text: raw::words(frame.transcript),
+            },
+            "response.output_item.done" => return Ok(frame.tool_call()),
+            "response.done" => raw::object::<Response>(frame.response).done(),
+            "error" => self.complaint(frame.error),
+            // Among them: deltas of words and of arguments, what repeats other events, rate limits, and whatever is new.
+            _ => return Ok(None),
+        }))
+    }
+
+    fn spoke(&mut self, frame: &Frame<'_>, sound: &mut Vec<u8>) -> Result<Option<Event>, Garbled> {
+        let sounds = &mut self.sounds;
+        let event = sounds.read(frame.response_id, frame.item_id, frame.delta, sound);
+        event.map(Some)
+    }
+
+    /// An error, and what it announces of a close to come.
+    fn complaint(&mut self, error: Raw<'_>) -> Event {
+        let complaint = raw::object::<ProviderError>(error).complaint();
+        if complaint.gravity == Gravity::Fatal {
+            self.last_words = Some(LastWords::Refused(complaint.code.clone()));
+        } else if complaint.code.as_str() == "session_expired" {
+            self.last_words.get_or_insert(LastWords::Expired);
+        }
+        Event::Complained(complaint)
+    }
+}
+
+impl Frame<'_> {
+    /// A call of a function, once it is whole. `function_call_arguments.done` says the same earlier and is not read; an item that
+    /// was cut short has half of its arguments, and nothing may be done on the strength of half a sentence.
+    fn tool_call(&self) -> Option<Event> {
+        let item: WireItem = raw::object(self.item);
+        if !raw::is(item.kind, "\"function_call\"") || raw::is(item.status, "\"incomplete\"") {
+            return None;
+        }
+        let arguments = match raw::text(item.arguments) {
+            Some(text) => text.into_owned(),
+            // Some servers write the arguments as an object where a string should be.
+            None => item.arguments.map_or("", |json| json.get()).to_string(),
+        };
+        Some(Event::ToolCalled {
+            response: raw::id(self.response_id),
+            item: raw::id(item.id),
+            tool_call: raw::id(item.call_id),
+            name: raw::words(item.name),
+            arguments,
+        })
+    }
+}
+
+impl Response<'_> {
+    fn nonce(&self) -> Option<u64> {
+        let nonce = raw::object::<Metadata>(self.metadata).nonce;
+        match raw::text(nonce) {
+            Some(text) => text.parse().ok(),
+            None => nonce?.get().parse().ok(),
+        }
+    }
+
+    fn done(&self) -> Event {
+        let status = match raw::text(self.status).as_deref() {
+            Some("completed") => Status::Completed,
+            Some("cancelled") => Status::Cancelled,
+            Some("failed") => Status::Failed(self.failure()),
+            // An ending that we do not know is one that may have left something unsaid.
+            Some(_) | None => Status::Incomplete,
+        };
+        Event::ResponseDone {
+            response: raw::id(self.id),
+            nonce: self.nonce(),
+            status,
+            usage: usage::response(self.usage),
+        }
+    }
+
+    fn failure(&self) -> Code {
+        let details: StatusDetails = raw::object(self.status_details);
+        raw::object::<ProviderError>(details.error).name()
+    }
+}
+
+#[cfg(test)]
+mod tests;
