@@ -62,8 +62,6 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
         ("pcmu", Format::Pcmu),
     ];
     let (model, price) = model(section, prices);
-    let variable = section.text("api_key_env");
-    let variable = variable.unwrap_or_else(|| "OPENAI_API_KEY".to_string());
     let whole = |key, (least, most), default: u32| {
         let written = section.whole(key, least, most);
         written
@@ -75,9 +73,7 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
         dialect: dialect(section),
         url: address(section, "url", url.trim(), ("wss", "ws")).unwrap_or_default(),
         model,
-        api_key: outside
-            .required_secret(section, "api_key_file", &variable)
-            .unwrap_or_else(|| String::new().into()),
+        api_key: api_key(section, outside).unwrap_or_else(|| String::new().into()),
         audio: section.choice("audio", &formats).unwrap_or(formats[0].1),
         transcription: transcription(section, prices),
         price,
@@ -86,6 +82,23 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
         answer_timeout_ms: answer_timeout(section),
         turn_detection: turn_detection(&section.section("turn_detection")),
     }
+}
+
+fn api_key(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
+    let variable = section.text("api_key_env");
+    let variable = variable.unwrap_or_else(|| "OPENAI_API_KEY".to_string());
+    let named = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if variable.is_empty() || !variable.bytes().all(named) {
+        // Not repeated: it may be the key itself.
+        let what = "is not the name of a variable: capital letters, digits and _";
+        section.mistake(
+            "api_key_env",
+            what,
+            "name the variable that holds the key, never the key",
+        );
+        return None;
+    }
+    outside.required_secret(section, "api_key_file", &variable)
 }
 
 fn dialect(section: &Section<'_>) -> &'static str {

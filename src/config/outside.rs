@@ -51,27 +51,26 @@ impl Outside<'_> {
         file_key: &'static str,
         variable: &str,
     ) -> Option<Secret> {
-        let (text, place) = match section.text(file_key) {
+        // Neither what was read nor the path is repeated: people paste keys where a path belongs.
+        let text = match section.text(file_key) {
             Some(path) => match read_file(Path::new(&path), LARGEST_SECRET) {
-                Ok(text) => (text.trim().to_string(), path),
+                Ok(text) => text.trim().to_string(),
                 Err(why) => {
-                    section.mistake(
-                        file_key,
-                        &format!("{path} {why}"),
-                        "mend the path or the file",
-                    );
+                    section.mistake(file_key, &why, "mend the path or the file");
                     return None;
                 }
             },
-            None => (self.variable(variable)?.to_string(), variable.to_string()),
+            None => self.variable(variable)?.to_string(),
         };
         // Whatever goes into a header or a signature is one visible word.
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.mistake(
-                &place,
-                "is not a secret: empty, or with spaces, breaks or letters beyond ASCII inside",
-                "put the key there and nothing else",
-            );
+            let what =
+                "is not a secret: empty, or with spaces, breaks or letters beyond ASCII inside";
+            let fix = "put the key there and nothing else";
+            match section.has(file_key) {
+                true => section.mistake(file_key, what, fix),
+                false => self.mistake(variable, what, fix),
+            }
             return None;
         }
         Some(Secret::from(text))

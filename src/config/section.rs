@@ -119,7 +119,10 @@ impl<'a> Section<'a> {
     }
 
     fn get(&self, key: &'static str) -> Option<&'a Node> {
-        self.asked.borrow_mut().push(key);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
         self.table?.get(key)
     }
 
@@ -317,27 +320,32 @@ pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&
     (wrong * 3 <= letters).then_some(name)
 }
 
-/// Letters to change, add or take away until one word is the other (Levenshtein), case aside.
+/// Letters to change, add, take away or swap with their neighbour until one word is the other, case aside.
 fn distance(one: &str, other: &str) -> usize {
-    // Nobody's key is longer, and the table grows with the square.
+    // Nobody's key is longer, and the work grows with the square.
     const LONGEST: usize = 64;
     let letters = |word: &str| {
-        word.to_lowercase()
-            .chars()
-            .take(LONGEST)
-            .collect::<Vec<_>>()
+        let lower = word.to_lowercase();
+        lower.chars().take(LONGEST).collect::<Vec<_>>()
     };
     let (one, other) = (letters(one), letters(other));
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.iter().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    for i in 1..=one.len() {
+        let mut row = vec![i];
+        for j in 1..=other.len() {
+            let change = last[j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut least = change.min(last[j] + 1).min(row[j - 1] + 1);
+            let swapped =
+                i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
+            if swapped {
+                least = least.min(before[j - 2] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[other.len()]
+    last[other.len()]
 }
 
 #[cfg(test)]
@@ -370,6 +378,8 @@ mod tests {
             Some("instructions")
         );
         assert_eq!(nearest("Voise", keys.into_iter()), Some("voice"));
+        assert_eq!(nearest("vioce", keys.into_iter()), Some("voice"));
         assert_eq!(nearest("colour", keys.into_iter()), None);
+        assert_eq!(nearest("", keys.into_iter()), None);
     }
 }

@@ -100,19 +100,11 @@ pub(super) fn budget(section: Section<'_>) -> budget::Settings {
     {
         section.not_yet("store", "budgets shared between processes; \"memory\" is");
     } else if store != "memory" {
-        section.mistake(
-            "store",
-            &format!("{store:?} is not a store"),
-            "write \"memory\"",
-        );
+        section.mistake("store", "is not a store", "write \"memory\"");
     }
-    let finish = "finish_within_grant";
-    match section.choice(
-        "on_store_failure",
-        &[(finish, finish), ("hang_up", "hang_up")],
-    ) {
-        Some("hang_up") => section.not_yet("on_store_failure", "a store that can fail"),
-        _ => {}
+    let ways = [("finish_within_grant", false), ("hang_up", true)];
+    if section.choice("on_store_failure", &ways) == Some(true) {
+        section.not_yet("on_store_failure", "a store that can fail");
     }
     let dollars = |key, default| section.money(key).unwrap_or(Usd::from_micros(default));
     let settings = budget::Settings {
