@@ -249,7 +249,7 @@ mod tests {
                 price        32.00 a million tokens heard, 64.00 spoken, 4.00 of text read (checked 2026-11-22)
                 smallest cap 0.061708 USD: a minute, a greeting, one answer and a goodbye
                 set aside    0.018448 USD for the goodbye
-                the cap      is 8.1 times of the smallest
+                the cap      is 8.1 times the smallest
 
             Works, and is probably not meant:
               [server] public_url: is still the example; no carrier will find you there

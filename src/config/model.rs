@@ -96,7 +96,7 @@ fn api_key(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
             what,
             "name the variable that holds the key, never the key",
         );
-        return None;
+        return outside.secret(section, "api_key_file", &variable);
     }
     outside.required_secret(section, "api_key_file", &variable)
 }

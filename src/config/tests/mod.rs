@@ -77,7 +77,7 @@ fn the_smallest_cap_is_what_its_parts_cost() {
 
 #[test]
 fn the_file_that_comes_with_ringfence_loads_once_the_secrets_are_set() {
-    let text = include_str!("../../config/ringfence.toml");
+    let text = include_str!("../../../config/ringfence.toml");
     let settings = loads(text, &[]);
     assert_eq!(&*settings.agents[0].name, "front-desk");
     // Everything that stands behind `# ` as a default is the default, so reading it changes nothing.
@@ -226,7 +226,7 @@ fn secrets_and_prices_may_stand_in_files_of_their_own() {
         path.display().to_string()
     };
     let key = file("key", "sk-from-a-file\n");
-    let good = file("good.toml", include_str!("../../config/prices.toml"));
+    let good = file("good.toml", include_str!("../../../config/prices.toml"));
     let bad = file("bad.toml", "[model.\"x\"]\nunit = \"minute\"");
     let settings = loads(
         MINIMAL,
@@ -251,7 +251,7 @@ fn secrets_and_prices_may_stand_in_files_of_their_own() {
     std::fs::remove_dir_all(&folder).expect("is removed");
     expect![[r#"
         RINGFENCE__CARRIER__TWILIO__AUTH_TOKEN_FILE
-          /nowhere/at/all cannot be read: No such file or directory (os error 2)
+          cannot be read: No such file or directory (os error 2)
           -> mend the path or the file
         bad.toml
           [model."x"] unit: must be "1M tokens" for a model

@@ -379,6 +379,15 @@ fn a_key_in_the_wrong_place_is_refused_and_not_repeated() {
                 "token-very-secret",
             ),
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            RINGFENCE__CARRIER__TWILIO__AUTH_TOKEN_FILE
+              cannot be read: No such file or directory (os error 2)
+              -> mend the path or the file
+            RINGFENCE__MODEL__MAIN__API_KEY_ENV
+              is not the name of a variable: capital letters, digits and _
+              -> name the variable that holds the key, never the key
+            RINGFENCE__MODEL__MAIN__API_KEY
+              there is no such key
+              -> the keys here are: url, model, dialect, api_key_env, api_key_file, audio, transcription, max_output_tokens, context_tokens, answer_timeout, turn_detection"#]],
     );
 }
