@@ -1,0 +1,460 @@
+//! `[agent.NAME]`: who answers which number, as whom, and for how much.
+//!
+//! An agent and each of its models make one [`Session`] and one [`Rules`]; a cap that could not pay for a greeting, one
+//! answer and a goodbye with every one of them is refused here rather than discovered by a caller.
+
+use super::carrier::Line;
+use super::model::Plan;
+use super::outside::address;
+use super::section::Section;
+use super::tree::Value;
+use crate::admission::{Agent, Model};
+use crate::budget;
+use crate::call::rules::{Cap, Margins, Rules};
+use crate::realtime::{Session, TurnDetection};
+use crate::units::{Phone, Usd};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The voices OpenAI lists (facts: section 1.3); custom ones begin with `voice_`.
+const VOICES: [&str; 10] = [
+    "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
+];
+
+/// What instructions and tools may weigh together at the provider, in tokens (facts: section 1.3).
+const SETTINGS_TOKENS: usize = 16_384;
+
+/// Letters in a token of ordinary text; only to tell when the provider will surely refuse.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// The longest goodbye instructions and sentences, in bytes: both are set aside for at a token a byte.
+const LONGEST_SENTENCE: usize = 1000;
+
+/// A call that may cost more is probably a slip of the decimal point.
+const ABSURD_CALL: Usd = Usd::from_micros(1_000_000_000);
+
+const SECOND: u64 = 1000;
+const DAY: u64 = 86_400_000;
+
+pub(super) fn agents(
+    root: &Section<'_>,
+    models: &BTreeMap<String, Plan>,
+    line: &Line,
+    budget: &budget::Settings,
+) -> Vec<Arc<Agent>> {
+    let family = root.family("agent");
+    if family.is_empty() {
+        let fix = "add a section [agent.front-desk] with numbers and instructions";
+        root.mistake("agent", "there is no agent: nobody would answer", fix);
+    }
+    let purse = root.section("budget");
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    let mut agents = Vec::new();
+    for (name, section) in family {
+        let agent = agent(name, &section, models, line);
+        for number in &agent.numbers {
+            if let Some(owner) = owners.insert(number.clone(), name.to_string()) {
+                let what = format!("{number} is answered by {owner} already");
+                section.mistake("numbers", &what, "give each number to one agent");
+            }
+        }
+        afford(name, &agent, budget, &purse);
+        agents.push(Arc::new(agent));
+        section.finish();
+    }
+    agents
+}
+
+fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, line: &Line) -> Agent {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        let what = "an agent's name is letters, digits, - and _ only";
+        section.mistake("", what, "rename the section");
+    }
+    let numbers = numbers(section);
+    let words = Words::read(section);
+    let caps = Caps::read(&section.section("cap"));
+    let (lead_ms, provider_interrupts) = manner(&section.section("line"));
+    let redirect = section.text("redirect").filter(|url| !url.is_empty());
+    let redirect =
+        redirect.and_then(|url| address(section, "redirect", url.trim(), ("https", "http")));
+    later(section);
+    let minute = line.minute(&numbers);
+    let chosen = chosen(section, models).into_iter().map(|plan| {
+        let rules = Rules {
+            spend: caps.spend,
+            duration_ms: caps.duration_ms,
+            silence_ms: caps.silence_ms,
+            greeting: words.greeting.as_str().into(),
+            goodbye: words.goodbye.as_str().into(),
+            goodbye_sentence: words.goodbye_sentence.as_str().into(),
+            trouble_sentence: words.trouble_sentence.as_str().into(),
+            max_output_tokens: plan.max_output_tokens,
+            // There are no tools yet, so the instructions are all that is read every time.
+            settings_tokens: words.instructions.len() as u64,
+            provider_interrupts,
+            lead_ms,
+            message_ms: 100,
+            model: plan.price.unwrap_or_default(),
+            transcription: plan.transcription.as_ref().map(|(_, price)| *price),
+            minute,
+            say: line.say,
+            answer_timeout_ms: plan.answer_timeout_ms,
+            margins: Margins::default(),
+        };
+        Model {
+            name: plan.name.clone(),
+            dialect: plan.dialect,
+            session: Arc::new(session(plan, &words, provider_interrupts)),
+            context_tokens: u64::from(plan.context_tokens),
+            smallest_cap: rules.smallest_cap(),
+            rules: Arc::new(rules),
+        }
+    });
+    let agent = Agent {
+        name: name.into(),
+        numbers,
+        models: chosen.collect(),
+        redirect,
+    };
+    weigh(section, &agent);
+    agent
+}
+
+/// What a session of this model is asked to be.
+fn session(plan: &Plan, words: &Words, provider_interrupts: bool) -> Session {
+    Session {
+        url: plan.url.clone(),
+        model: plan.model.clone(),
+        api_key: plan.api_key.clone(),
+        voice: words.voice.clone(),
+        instructions: words.instructions.clone(),
+        audio: plan.audio,
+        transcription: plan.transcription.as_ref().map(|(model, _)| model.clone()),
+        max_output_tokens: plan.max_output_tokens,
+        post_instructions: Some(plan.context_tokens),
+        tools: Vec::new(),
+        turn_detection: TurnDetection {
+            interrupt_response: provider_interrupts,
+            ..plan.turn_detection
+        },
+    }
+}
+
+fn numbers(section: &Section<'_>) -> Vec<String> {
+    let numbers = section.texts("numbers");
+    let fix = "write them as [\"+15005550006\"], or [\"*\"] for every number nobody else answers";
+    match &numbers {
+        None if !section.has("numbers") => section.mistake("numbers", "is missing", fix),
+        Some(all) if all.is_empty() => section.mistake("numbers", "is empty", fix),
+        _ => {}
+    }
+    let numbers = numbers.unwrap_or_default();
+    for number in &numbers {
+        if number != "*" && !Phone::from(number.as_str()).is_e164() {
+            section.mistake("numbers", &format!("{number:?} is not a phone number"), fix);
+        }
+    }
+    numbers
+}
+
+/// The models an agent names, best first.
+fn chosen<'m>(section: &Section<'_>, models: &'m BTreeMap<String, Plan>) -> Vec<&'m Plan> {
+    let names = match section.texts("models") {
+        Some(names) => names,
+        None if section.has("models") => return Vec::new(),
+        None => vec!["main".to_string()],
+    };
+    if names.is_empty() {
+        section.mistake("models", "is empty", "name at least one model");
+    }
+    let found = names.iter().filter_map(|name| {
+        let plan = models.get(name);
+        if plan.is_none() && !models.is_empty() {
+            let known = models.keys().map(String::as_str);
+            let fix = match super::nearest(name, known.clone()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("the models are: {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            section.mistake("models", &format!("there is no [model.{name}]"), &fix);
+        }
+        plan
+    });
+    found.collect()
+}
+
+/// Everything an agent says or is told.
+struct Words {
+    voice: String,
+    instructions: String,
+    greeting: String,
+    goodbye: String,
+    goodbye_sentence: String,
+    trouble_sentence: String,
+}
+
+impl Words {
+    fn read(section: &Section<'_>) -> Words {
+        let or = |key, default: &str| section.text(key).unwrap_or_else(|| default.to_string());
+        let language = or("language", "English");
+        let goodbye = format!(
+            "The time for this call is over. In {language}, say so kindly in one short sentence, thank the caller, \
+             and say goodbye. Ask nothing and promise nothing."
+        );
+        let words = Words {
+            voice: or("voice", "marin"),
+            instructions: or("instructions", ""),
+            greeting: or("greeting", "Greet the caller and ask how you can help."),
+            goodbye: or("goodbye", &goodbye),
+            goodbye_sentence: or(
+                "goodbye_sentence",
+                "I am sorry, our time for this call is over. Thank you for calling. Goodbye.",
+            ),
+            trouble_sentence: or(
+                "trouble_sentence",
+                "I am sorry, there is a technical problem on our side. Please call again later. Goodbye.",
+            ),
+        };
+        words.check(section);
+        if language != "English" {
+            for key in ["goodbye_sentence", "trouble_sentence"] {
+                if !section.has(key) {
+                    section.warn(
+                        key,
+                        &format!("is still English, and the language is {language}"),
+                    );
+                }
+            }
+        }
+        words
+    }
+
+    fn check(&self, section: &Section<'_>) {
+        let bytes = self.instructions.len();
+        if self.instructions.trim().is_empty() && !section.has("instructions") {
+            section.mistake(
+                "instructions",
+                "is missing",
+                "say who the agent is and what it may do",
+            );
+        } else if self.instructions.trim().is_empty() {
+            section.mistake(
+                "instructions",
+                "is empty",
+                "say who the agent is and what it may do",
+            );
+        } else if bytes > SETTINGS_TOKENS * BYTES_PER_TOKEN {
+            let what =
+                format!("{bytes} bytes are more than the {SETTINGS_TOKENS} tokens a model takes");
+            section.mistake(
+                "instructions",
+                &what,
+                "shorten them: every answer pays for them again",
+            );
+        } else if bytes > SETTINGS_TOKENS {
+            section.warn(
+                "instructions",
+                &format!(
+                    "{bytes} bytes may be more than the {SETTINGS_TOKENS} tokens a model takes"
+                ),
+            );
+        }
+        for (key, text, empty) in [
+            ("greeting", &self.greeting, true),
+            ("goodbye", &self.goodbye, false),
+            ("goodbye_sentence", &self.goodbye_sentence, false),
+            ("trouble_sentence", &self.trouble_sentence, false),
+        ] {
+            if text.len() > LONGEST_SENTENCE {
+                let what = format!("is longer than {LONGEST_SENTENCE} bytes");
+                section.mistake(key, &what, "shorten it");
+            }
+            if text.trim().is_empty() && !empty {
+                section.mistake(
+                    key,
+                    "is empty",
+                    "write it, or leave the key out for the default",
+                );
+            }
+        }
+        if !VOICES.contains(&self.voice.as_str()) && !self.voice.starts_with("voice_") {
+            let what = format!(
+                "{:?} is not a voice we know: {}",
+                self.voice,
+                VOICES.join(", ")
+            );
+            section.warn("voice", &what);
+        }
+    }
+}
+
+/// `[agent.NAME.cap]`.
+struct Caps {
+    spend: Cap<Usd>,
+    duration_ms: Cap<u64>,
+    silence_ms: Cap<u64>,
+}
+
+impl Caps {
+    fn read(section: &Section<'_>) -> Caps {
+        let spend = section.inline("spend");
+        let end = spend.money("end").unwrap_or(Usd::from_micros(500_000));
+        // Four fifths: an answer or two before the end.
+        let early = Usd::from_nanos(end.nanos() / 5 * 4);
+        let warn = spend.money("warn").unwrap_or(early);
+        order(&spend, warn < end);
+        if end > ABSURD_CALL {
+            spend.warn("end", &format!("one call may cost {end} USD"));
+        }
+        spend.finish();
+        let caps = Caps {
+            spend: Cap { warn, end },
+            duration_ms: times(section, "duration", 300 * SECOND, (20 * SECOND, DAY)),
+            silence_ms: times(section, "silence", 40 * SECOND, (5 * SECOND, DAY)),
+        };
+        section.later("transfer", "transfers", |_| false);
+        section.finish();
+        caps
+    }
+}
+
+fn times(
+    section: &Section<'_>,
+    key: &'static str,
+    default: u64,
+    (least, most): (u64, u64),
+) -> Cap<u64> {
+    let cap = section.inline(key);
+    let end = cap.time("end").unwrap_or(default);
+    let early = if key == "silence" {
+        end / 2
+    } else {
+        end / 5 * 4
+    };
+    let warn = cap.time("warn").unwrap_or(early);
+    order(&cap, warn < end);
+    if !(least..=most).contains(&end) {
+        let what = format!("must be from {}s to {}h", least / SECOND, most / 3_600_000);
+        cap.mistake("end", &what, "write it as \"5m\"");
+    }
+    cap.finish();
+    Cap { warn, end }
+}
+
+fn order(cap: &Section<'_>, warned_first: bool) {
+    if !warned_first {
+        cap.mistake(
+            "warn",
+            "must be less than end: the warning comes first",
+            "lower it, or raise end",
+        );
+    }
+}
+
+/// `[agent.NAME.line]`: how far ahead to send, and whether the provider cuts its own answers.
+fn manner(section: &Section<'_>) -> (u64, bool) {
+    let lead = section.time("lead").unwrap_or(300);
+    if !(200..=400).contains(&lead) {
+        let fix = "write \"300ms\": less stutters, more makes an interrupted agent talk on";
+        section.mistake("lead", "must be from 200ms to 400ms", fix);
+    }
+    if section.choice("barge_in", &[("at_once", false), ("confirm", true)]) == Some(true) {
+        section.not_yet("barge_in", "interruptions that are confirmed first");
+    }
+    if section.flag("hold") == Some(true) {
+        section.not_yet("hold", "music or words while the caller waits");
+    }
+    let kept = [("off", false), ("memory", true), ("ledger", true)];
+    if section.choice("transcript", &kept) == Some(true) {
+        section.not_yet("transcript", "keeping what was said");
+    }
+    section.finish();
+    (lead, true)
+}
+
+/// Keys of an agent whose features are not there yet.
+fn later(section: &Section<'_>) {
+    section.later(
+        "tools",
+        "tools; [] is",
+        |value| matches!(value, Value::List(items) if items.is_empty()),
+    );
+    section.later(
+        "fallback",
+        "transfers; \"\" says goodbye",
+        |value| matches!(value, Value::Text(text) | Value::Bare(text) if text.is_empty()),
+    );
+    section.later(
+        "transfer",
+        "transfers",
+        |value| matches!(value, Value::Table(labels) if labels.is_empty()),
+    );
+}
+
+/// Whether the caps can pay for what they allow.
+fn weigh(section: &Section<'_>, agent: &Agent) {
+    let cap = section.section("cap");
+    let spend = cap.inline("spend");
+    // A model without a price was reported already, and would look free here.
+    let priced = agent
+        .models
+        .iter()
+        .filter(|model| model.rules.model.dearest_out() > 0);
+    if let Some(model) = priced.clone().max_by_key(|model| model.smallest_cap)
+        && model.smallest_cap > model.rules.spend.end
+    {
+        let smallest = model.smallest_cap;
+        let what = format!(
+            "{} USD cannot pay for a greeting, one answer and a goodbye with model {}: that takes {smallest} USD",
+            model.rules.spend.end, model.name
+        );
+        spend.mistake(
+            "end",
+            &what,
+            &format!("write at least {smallest}, or choose a cheaper model"),
+        );
+    }
+    for model in priced {
+        let end = model.rules.spend.end;
+        let reread = Usd::from_nanos(model.rules.model.audio_in).times(model.context_tokens);
+        if reread.times(6) > end {
+            let tokens = model.context_tokens;
+            spend.warn("end", &format!(
+                "with model {}, one answer may have to read {tokens} tokens of sound again for {reread} USD, more than a \
+                 sixth of the cap; lower context_tokens or raise the cap", model.name));
+        }
+    }
+    if let Some(model) = agent.models.first() {
+        let minutes = model.rules.duration_ms.end.div_ceil(60 * SECOND);
+        let line = model.rules.minute.times(minutes);
+        if line > model.rules.spend.end {
+            cap.warn("duration.end", &format!(
+                "{minutes} minutes cost {line} USD at the carrier alone, so the cap on spend always ends the call first"));
+        }
+    }
+}
+
+/// Whether the budgets above the call can pay for one.
+fn afford(name: &str, agent: &Agent, budget: &budget::Settings, purse: &Section<'_>) {
+    let Some(model) = agent.models.iter().max_by_key(|model| model.smallest_cap) else {
+        return;
+    };
+    let (smallest, end) = (model.smallest_cap, model.rules.spend.end);
+    for (key, amount) in [
+        ("day_usd", budget.day),
+        ("agent_day_usd", budget.agent_day),
+        ("caller_day_usd", budget.caller_day),
+    ] {
+        if amount < smallest {
+            let what = format!(
+                "{amount} USD cannot pay for one call to {name}, which takes at least {smallest} USD"
+            );
+            purse.mistake(key, &what, "raise it");
+        } else if amount < end {
+            purse.warn(
+                key,
+                &format!("{amount} USD is less than the {end} USD one call to {name} may cost"),
+            );
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `[carrier.NAME]`: how to reach a phone company, and what its minutes cost.
+
+use super::outside::{Outside, address};
+use super::section::Section;
+use crate::carrier::{CARRIERS, Settings};
+use crate::units::Usd;
+
+/// A carrier's settings and its prices.
+pub(super) struct Line {
+    /// `None` where a mistake was noted.
+    pub(super) settings: Option<Settings>,
+    per_minute: Usd,
+    tollfree_per_minute: Option<Usd>,
+    media_per_minute: Usd,
+    /// One sentence in the carrier's voice.
+    pub(super) say: Usd,
+}
+
+/// Dearer minutes than this are probably a slip of the decimal point.
+const ABSURD_MINUTE: Usd = Usd::from_micros(1_000_000);
+
+/// US prices of Twilio (facts: carriers, section 4): local and toll-free calls coming in, and media streams.
+const LOCAL: Usd = Usd::from_micros(8_500);
+const TOLL_FREE: Usd = Usd::from_micros(22_000);
+const MEDIA: Usd = Usd::from_micros(4_000);
+
+/// A sentence of the carrier's is charged by its letters and its voice; this covers the dear voices.
+const SAY: Usd = Usd::from_micros(5_000);
+
+/// What toll-free numbers of North America begin with.
+const TOLL_FREE_CODES: [&str; 7] = [
+    "+1800", "+1833", "+1844", "+1855", "+1866", "+1877", "+1888",
+];
+
+pub(super) fn twilio(
+    carriers: &Section<'_>,
+    public_url: &str,
+    listens_here_only: bool,
+    outside: &Outside<'_>,
+) -> Line {
+    debug_assert!(CARRIERS.iter().any(|(name, _)| *name == "twilio"));
+    let section = carriers.section("twilio");
+    let verify_signature = section.flag("verify_signature").unwrap_or(true);
+    if !verify_signature && !listens_here_only {
+        section.mistake(
+            "verify_signature",
+            "false would let anybody spend your money: this server listens beyond this machine",
+            "take it out, or listen on 127.0.0.1 only",
+        );
+    }
+    let api_base = section
+        .text("api_base")
+        .unwrap_or_else(|| "https://api.twilio.com".to_string());
+    let api_base = address(&section, "api_base", api_base.trim(), ("https", "http"));
+    let auth_token = outside.required_secret(&section, "auth_token_file", "TWILIO_AUTH_TOKEN");
+    let account = outside.variable("TWILIO_ACCOUNT_SID");
+    match account {
+        None => outside.mistake(
+            "TWILIO_ACCOUNT_SID",
+            "is not set",
+            "set it to the account's SID: AC and 32 hexadecimal digits",
+        ),
+        // It becomes part of addresses, so nothing else may be in it.
+        Some(sid) if !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) => outside.mistake(
+            "TWILIO_ACCOUNT_SID",
+            "is not an account's SID",
+            "set it to AC and 32 hexadecimal digits",
+        ),
+        Some(sid) if !sid.starts_with("AC") => outside
+            .findings
+            .warn("TWILIO_ACCOUNT_SID does not begin with AC, as accounts do".to_string()),
+        Some(_) => {}
+    }
+    let settings = account.zip(auth_token).zip(api_base);
+    let settings = settings.map(|((account, auth_token), api_base)| Settings {
+        public_url: public_url.to_string(),
+        api_base,
+        account: account.to_string(),
+        auth_token,
+        verify_signature,
+    });
+    let line = Line {
+        settings,
+        per_minute: minute(&section, "per_minute_usd").unwrap_or(LOCAL),
+        tollfree_per_minute: minute(&section, "tollfree_per_minute_usd"),
+        media_per_minute: minute(&section, "media_per_minute_usd").unwrap_or(MEDIA),
+        say: minute(&section, "say_usd").unwrap_or(SAY),
+    };
+    section.later("outbound_per_minute_usd", "calls that go out", |_| false);
+    section.finish();
+    line
+}
+
+fn minute(section: &Section<'_>, key: &'static str) -> Option<Usd> {
+    let price = section.money(key)?;
+    if price > ABSURD_MINUTE {
+        section.warn(key, &format!("{price} USD is more than any carrier takes"));
+    }
+    Some(price)
+}
+
+impl Line {
+    /// A started minute of a call to any of these numbers: the dearest of them, voice and media.
+    ///
+    /// `*` may be a toll-free number too, so it costs what one costs where that price was written.
+    pub(super) fn minute(&self, numbers: &[String]) -> Usd {
+        let voice = numbers.iter().map(|number| {
+            if number == "*" {
+                self.per_minute
+                    .max(self.tollfree_per_minute.unwrap_or(Usd::ZERO))
+            } else if TOLL_FREE_CODES.iter().any(|code| number.starts_with(code)) {
+                self.tollfree_per_minute.unwrap_or(TOLL_FREE)
+            } else {
+                self.per_minute
+            }
+        });
+        voice
+            .max()
+            .unwrap_or(self.per_minute)
+            .plus(self.media_per_minute)
+    }
+}

@@ -1,0 +1,281 @@
+//! What a configuration becomes: told on a minimal one and on the one that comes with the program.
+
+mod refused;
+
+use super::*;
+use crate::audio::Format;
+use crate::units::Usd;
+use expect_test::expect;
+
+/// As little as a server can be started with.
+const MINIMAL: &str = r#"
+[server]
+public_url = "https://bot.acme.test/"
+[model.main]
+model = "gpt-realtime-2.1"
+[agent.front-desk]
+numbers = ["*"]
+instructions = "You answer the phone for Acme."
+"#;
+
+/// Words that must never be printed.
+const SECRETS: [(&str, &str); 4] = [
+    ("OPENAI_API_KEY", "sk-very-secret"),
+    ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
+    ("TWILIO_AUTH_TOKEN", "token-very-secret"),
+    ("RINGFENCE_ADMIN_TOKEN", "admin-very-secret"),
+];
+
+fn with(text: &str, more: &[(&str, &str)]) -> Result<Settings, Vec<Mistake>> {
+    let all = SECRETS.iter().chain(more);
+    let variables = all.map(|(name, value)| (name.to_string(), value.to_string()));
+    read(Some(("ringfence.toml", text)), variables.collect())
+}
+
+fn loads(text: &str, more: &[(&str, &str)]) -> Settings {
+    with(text, more).unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)))
+}
+
+fn told(mistakes: &[Mistake]) -> String {
+    let paragraphs: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    paragraphs.join("\n")
+}
+
+#[test]
+fn a_minimal_configuration_loads_with_every_default() {
+    let settings = loads(MINIMAL, &[]);
+    assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(settings.public_url, "https://bot.acme.test");
+    assert_eq!(settings.log, LogFormat::Json);
+    assert_eq!(settings.carriers[0].0, "twilio");
+    assert_eq!(settings.limits.calls, 200);
+    assert_eq!(settings.budget.caller_day, Usd::from_micros(3_000_000));
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    let model = &settings.agents[0].models[0];
+    assert_eq!(model.session.voice, "marin");
+    assert_eq!(model.session.audio, Format::Pcm16 { rate: 24_000 });
+    assert_eq!(model.rules.spend.end, Usd::from_micros(500_000));
+    assert_eq!(model.rules.minute, Usd::from_micros(12_500));
+    assert_eq!(model.rules.settings_tokens, 30);
+    assert_eq!(model.rules.silence_ms.warn, 20_000);
+}
+
+#[test]
+fn the_smallest_cap_is_what_its_parts_cost() {
+    let settings = loads(MINIMAL, &[]);
+    let model = &settings.agents[0].models[0];
+    let goodbye = model.rules.goodbye.len() as u64 + 14;
+    // Millionths: a minute, the goodbye, the greeting, the answer; text 4, audio 32, speech 64, transcription 3 and 5.
+    let minute = 12_500;
+    let set_aside = goodbye * 4 + 200 * 64 + 5_000;
+    let greeting = (30 + 60) * 4 + 160 * 64;
+    let answer = (30 + 60 + 28) * 4 + (100 + 160) * 32 + 100 * (3 + 5) + 160 * 64;
+    let micros = minute + set_aside + greeting + answer;
+    assert_eq!(model.smallest_cap, Usd::from_micros(micros));
+    assert_eq!(model.rules.goodbye_bound(), Usd::from_micros(set_aside));
+}
+
+#[test]
+fn the_file_that_comes_with_ringfence_loads_once_the_secrets_are_set() {
+    let text = include_str!("../../../config/ringfence.toml");
+    let settings = loads(text, &[]);
+    assert_eq!(&*settings.agents[0].name, "front-desk");
+    // Everything that stands behind `# ` as a default is the default, so reading it changes nothing.
+    let written: Vec<&str> = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(key)
+                if key
+                    .split_once(" = ")
+                    .is_some_and(|(name, _)| is_a_key(name)) =>
+            {
+                key
+            }
+            _ => line,
+        })
+        .filter(|line| !line.contains("_file") && !line.starts_with("redirect"))
+        .collect();
+    let explicit = loads(&written.join("\n"), &[]);
+    assert_eq!(
+        format!("{:?}", explicit.agents),
+        format!("{:?}", settings.agents)
+    );
+    assert_eq!(
+        format!("{:?}", explicit.limits),
+        format!("{:?}", settings.limits)
+    );
+    assert_eq!(
+        format!("{:?}", explicit.budget),
+        format!("{:?}", settings.budget)
+    );
+    assert_eq!(explicit.listen, settings.listen);
+    assert_eq!(explicit.warnings, settings.warnings);
+}
+
+fn is_a_key(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+#[test]
+fn a_variable_overrides_the_file_and_finds_names_with_dashes() {
+    let settings = loads(
+        MINIMAL,
+        &[
+            ("RINGFENCE__AGENT__FRONT_DESK__VOICE", "cedar"),
+            ("RINGFENCE__AGENT__FRONT_DESK__NUMBERS", "+15005550006"),
+            ("RINGFENCE__AGENT__FRONT_DESK__CAP__SPEND__END", "0.75"),
+            (
+                "RINGFENCE__AGENT__front-desk__CAP__DURATION",
+                "{ warn = '1m', end = '2m' }",
+            ),
+            ("RINGFENCE__LIMITS__CALLS", "7"),
+            ("RINGFENCE__CARRIER__TWILIO__VERIFY_SIGNATURE", "true"),
+            ("UNRELATED__THING", "1"),
+        ],
+    );
+    let agent = &settings.agents[0];
+    assert_eq!(settings.agents.len(), 1);
+    assert_eq!(agent.numbers, ["+15005550006"]);
+    assert_eq!(agent.models[0].session.voice, "cedar");
+    assert_eq!(agent.models[0].rules.spend.end, Usd::from_micros(750_000));
+    assert_eq!(agent.models[0].rules.duration_ms.end, 120_000);
+    assert_eq!(settings.limits.calls, 7);
+}
+
+#[test]
+fn variables_alone_are_a_configuration() {
+    let all = SECRETS.iter().copied().chain([
+        ("RINGFENCE__SERVER__PUBLIC_URL", "https://bot.acme.test"),
+        ("RINGFENCE__MODEL__MAIN__MODEL", "gpt-realtime-2.1-mini"),
+        ("RINGFENCE__AGENT__DESK__NUMBERS", "*"),
+        ("RINGFENCE__AGENT__DESK__INSTRUCTIONS", "Be kind."),
+    ]);
+    let variables = all.map(|(name, value)| (name.to_string(), value.to_string()));
+    let settings = read(None, variables.collect()).expect("loads");
+    assert_eq!(&*settings.agents[0].name, "desk");
+}
+
+#[test]
+fn money_never_passes_through_a_float() {
+    for (written, nanos) in [
+        ("0.1", 100_000_000),
+        ("0.500000001", 500_000_001),
+        ("123.456789012", 123_456_789_012),
+        ("\"0.300000003\"", 300_000_003),
+        ("1_000.5", 1_000_500_000_000),
+        ("2", 2_000_000_000),
+    ] {
+        let text = format!(
+            "{MINIMAL}[budget]\nday_usd = {written}\nagent_day_usd = 0.1\ncaller_day_usd = 0.1"
+        );
+        assert_eq!(
+            loads(&text, &[]).budget.day,
+            Usd::from_nanos(nanos),
+            "{written}"
+        );
+    }
+}
+
+#[test]
+fn their_harmless_values_are_taken() {
+    let harmless = r#"
+tools = []
+fallback = ""
+[agent.front-desk.line]
+barge_in = "at_once"
+hold = false
+transcript = "off"
+[budget]
+store = "memory"
+on_store_failure = "finish_within_grant"
+"#;
+    assert!(
+        loads(&format!("{MINIMAL}{harmless}"), &[])
+            .warnings
+            .is_empty()
+    );
+}
+
+#[test]
+fn on_this_machine_alone_plain_addresses_and_unsigned_requests_are_taken() {
+    let text = r#"
+[server]
+listen = "127.0.0.1:0"
+public_url = "http://localhost:8080"
+[carrier.twilio]
+verify_signature = false
+api_base = "http://127.0.0.1:9000"
+[model.main]
+model = "gpt-realtime-2.1"
+url = "ws://[::1]:9001/v1/realtime"
+[agent.a]
+numbers = ["*"]
+instructions = "Hello."
+"#;
+    let settings = loads(text, &[]);
+    assert!(!settings.carriers[0].1.verify_signature);
+}
+
+#[test]
+fn secrets_and_prices_may_stand_in_files_of_their_own() {
+    let folder = std::env::temp_dir().join(format!("ringfence-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let key = file("key", "sk-from-a-file\n");
+    let good = file("good.toml", include_str!("../../../config/prices.toml"));
+    let bad = file("bad.toml", "[model.\"x\"]\nunit = \"minute\"");
+    let settings = loads(
+        MINIMAL,
+        &[
+            ("RINGFENCE__MODEL__MAIN__API_KEY_FILE", &key),
+            ("RINGFENCE__PRICES__FILE", &good),
+        ],
+    );
+    let session = &settings.agents[0].models[0].session;
+    assert_eq!(session.api_key.reveal(), "sk-from-a-file");
+    let refused = with(
+        MINIMAL,
+        &[
+            (
+                "RINGFENCE__CARRIER__TWILIO__AUTH_TOKEN_FILE",
+                "/nowhere/at/all",
+            ),
+            ("RINGFENCE__PRICES__FILE", &bad),
+        ],
+    );
+    let said = told(&refused.expect_err("is refused")).replace(&bad, "bad.toml");
+    std::fs::remove_dir_all(&folder).expect("is removed");
+    expect![[r#"
+        RINGFENCE__CARRIER__TWILIO__AUTH_TOKEN_FILE
+          cannot be read: No such file or directory (os error 2)
+          -> mend the path or the file
+        bad.toml
+          [model."x"] unit: must be "1M tokens" for a model
+          -> see config/prices.toml for how a price is written"#]]
+    .assert_eq(&said);
+}
+
+#[test]
+fn a_toll_free_number_costs_a_toll_free_minute() {
+    let text = MINIMAL.replace("\"*\"", "\"+18885550100\", \"+15005550006\"");
+    let minute = |text: &str, more: &[_]| loads(text, more).agents[0].models[0].rules.minute;
+    assert_eq!(minute(&text, &[]), Usd::from_micros(26_000));
+    let written = [(
+        "RINGFENCE__CARRIER__TWILIO__TOLLFREE_PER_MINUTE_USD",
+        "0.03",
+    )];
+    assert_eq!(minute(MINIMAL, &written), Usd::from_micros(34_000));
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let settings = loads(MINIMAL, &[]);
+    let shown = format!("{settings:?}");
+    for (name, secret) in SECRETS {
+        assert!(name.ends_with("SID") || !shown.contains(secret), "{name}");
+    }
+}
