@@ -23,7 +23,8 @@ const PAST: usize = PHASE_TAPS - 1;
 /// Past samples and one block of new ones.
 const SPAN: usize = PAST + LANES;
 
-/// Where the filter is 6 dB down, in Hz. With [`BETA`]: the least ripple up to 3.4 kHz that leaves 75 dB at 4.6 kHz.
+/// Where the filter is about 6 dB down, in Hz. A little below the middle between the two bands: the 0.06 dB of ripple
+/// that it costs at 3.4 kHz nobody hears, and from 4.6 kHz on it is 78 dB down.
 const CUT_OFF_HZ: f64 = 3900.0;
 /// The Kaiser window's trade between steepness and depth.
 const BETA: f64 = 7.5;
@@ -378,11 +379,11 @@ mod tests {
             .map(|n| if n / 10 % 2 == 0 { i16::MAX } else { i16::MIN })
             .collect();
         let out = up(&square);
-        for (n, &s) in settled(&out, 24000).iter().enumerate() {
-            let from = square[(n + 240 - Up::DELAY) / 3];
-            let (next, last) = (square[(n + 240 - Up::DELAY) / 3 + 1], from);
-            if next == last && s.unsigned_abs() > 20000 {
-                assert_eq!(s > 0, from > 0, "at {n}");
+        for (n, &s) in out.iter().enumerate().skip(2 * Up::DELAY) {
+            // Only in the middle of a plateau, away from the swings around its edges, is the sign certain.
+            let source = (n - Up::DELAY) / RATIO;
+            if (3..7).contains(&(source % 10)) {
+                assert_eq!(s > 0, square[source] > 0, "at {n}");
             }
         }
     }

@@ -4,7 +4,7 @@
 //! state of its filters kept between them, so that nobody can hear where one piece ended and the next began.
 
 pub mod dtmf;
-pub mod fir;
+mod fir;
 pub mod g711;
 pub mod resample;
 
@@ -239,7 +239,7 @@ mod tests {
         }
 
         #[test]
-        fn the_model_s_bytes_come_out_one_for_six(
+        fn six_bytes_of_the_model_make_one_of_the_telephone_at_every_moment(
             pieces in prop::collection::vec(0..2000_usize, 1..12),
         ) {
             let mut transcoder = Transcoder::new(MODEL, TELEPHONE);
