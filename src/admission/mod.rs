@@ -1,8 +1,21 @@
-//! (to come)
+//! May this call begin?
+//!
+//! Everything that can be known before answering is asked here, because refusing costs nothing before the answer and money after it:
+//! is there an agent for that number, a free line, a caller who has not called too often, and money for at least a greeting, an
+//! answer and a goodbye? Whoever passes holds a [`Ticket`], a line, and a part of the budgets.
+
+use crate::budget::{Budget, Grant};
+use crate::call::Ticket;
+use crate::call::record::Refusal;
 use crate::call::rules::Rules;
+use crate::carrier::{Attestation, Offer};
 use crate::realtime::Session;
-use crate::units::Usd;
+use crate::units::{CallId, Usd};
+use governor::{DefaultKeyedRateLimiter, Quota};
+use rand::Rng;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How much may go on at once, from `[limits]`.
 #[derive(Clone, Copy, Debug)]
@@ -43,4 +56,155 @@ pub struct Model {
     pub context_tokens: u64,
     /// What the whole of a smallest useful call costs: greeting, one answer and a goodbye. See `check`.
     pub smallest_cap: Usd,
+}
+
+/// The bucket of all callers whose number nobody vouches for.
+const UNVOUCHED: &str = "unvouched";
+
+/// The gate.
+#[derive(Debug)]
+pub struct Admission {
+    agents: Vec<Arc<Agent>>,
+    limits: Limits,
+    budget: Arc<Budget>,
+    rate: DefaultKeyedRateLimiter<Arc<str>>,
+    on_the_line: Arc<AtomicUsize>,
+    draining: AtomicBool,
+}
+
+/// A call that may begin.
+#[derive(Debug)]
+pub struct Admitted {
+    /// For the core.
+    pub ticket: Ticket,
+    /// Who answers.
+    pub agent: Arc<Agent>,
+    /// With which model.
+    pub model: Model,
+    /// Its part of the budgets.
+    pub grant: Grant,
+    /// Its line; dropping it frees the line.
+    pub slot: Slot,
+}
+
+/// A call that may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// Where to send the caller instead.
+    pub redirect: Option<String>,
+}
+
+/// One of the lines.
+#[derive(Debug)]
+pub struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(on_the_line: &Arc<AtomicUsize>, most: usize) -> Option<Slot> {
+        let one_more = |n: usize| (n < most).then_some(n + 1);
+        on_the_line.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        Some(Slot(on_the_line.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Admission {
+    /// A gate with all lines free.
+    pub fn new(agents: Vec<Arc<Agent>>, limits: Limits, budget: Arc<Budget>) -> Self {
+        let per_hour = NonZeroU32::new(limits.per_caller_per_hour).unwrap_or(NonZeroU32::MIN);
+        Admission {
+            agents,
+            limits,
+            budget,
+            rate: DefaultKeyedRateLimiter::keyed(Quota::per_hour(per_hour)),
+            on_the_line: Arc::default(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on nobody is admitted.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether anybody may still be admitted.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Calls that have a line now.
+    pub fn on_the_line(&self) -> usize {
+        self.on_the_line.load(Ordering::Acquire)
+    }
+
+    /// How much may go on at once.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Decides whether an offered call may begin.
+    ///
+    /// # Errors
+    /// [`Refused`] says why not; nothing has been spent or counted then but the caller's attempt.
+    pub fn admit(&self, offer: &Offer) -> Result<Admitted, Refused> {
+        let Some(agent) = self.agent_for(offer.to.reveal()) else {
+            return Err(Refused { refusal: Refusal::UnknownNumber, redirect: None });
+        };
+        let refused = |refusal| Refused { refusal, redirect: agent.redirect.clone() };
+        if self.is_draining() {
+            return Err(refused(Refusal::Draining));
+        }
+        let caller: Arc<str> = match offer.attestation {
+            Attestation::Full => offer.from.reveal().into(),
+            Attestation::Partial | Attestation::None => UNVOUCHED.into(),
+        };
+        if self.rate.check_key(&caller).is_err() {
+            return Err(refused(Refusal::TooOften));
+        }
+        let Some(slot) = Slot::take(&self.on_the_line, self.limits.calls) else {
+            return Err(refused(Refusal::Busy));
+        };
+        let Some(model) = agent.models.first().cloned() else {
+            return Err(refused(Refusal::UnknownNumber));
+        };
+        let cap = model.rules.spend.end;
+        let part = model.smallest_cap.max(Usd::from_nanos(cap.nanos() / 4)).min(cap);
+        let grant = self.budget.reserve(&agent.name, &caller, part);
+        let grant = grant.or_else(|| self.budget.reserve(&agent.name, &caller, model.smallest_cap.min(cap)));
+        let Some(grant) = grant else {
+            return Err(refused(Refusal::OverBudget));
+        };
+        let ticket = Ticket { call: new_call_id(), rules: model.rules.clone(), granted: grant.amount() };
+        Ok(Admitted { ticket, agent: agent.clone(), model, grant, slot })
+    }
+
+    fn agent_for(&self, number: &str) -> Option<&Arc<Agent>> {
+        let answers = |agent: &&Arc<Agent>, wanted: &str| agent.numbers.iter().any(|n| n == wanted);
+        let by_number = self.agents.iter().find(|agent| answers(agent, number));
+        by_number.or_else(|| self.agents.iter().find(|agent| answers(agent, "*")))
+    }
+}
+
+/// Letters and digits that cannot be mistaken for each other.
+const LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
+
+/// A random name of this many letters.
+fn random_name(letters: usize) -> String {
+    let mut random = rand::rng();
+    (0..letters).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+}
+
+fn new_call_id() -> CallId {
+    CallId::from(format!("rf-{}", random_name(12)).as_str())
+}
+
+/// A secret that nobody guesses: 32 letters of almost five bits each.
+pub fn new_token() -> String {
+    random_name(32)
 }

@@ -413,6 +413,7 @@ impl Call {
     fn summary(&self, ending: Ending) -> Summary {
         Summary {
             ending: Some(ending),
+            answered: self.answered.is_some(),
             duration_ms: self.now.millis(),
             minutes: self.meter.minutes(),
             turns: self.turns.count,

@@ -174,6 +174,8 @@ pub struct Turn {
 pub struct Summary {
     /// Why it is over.
     pub ending: Option<Ending>,
+    /// The media stream had opened.
+    pub answered: bool,
     /// Milliseconds since the carrier began to bill.
     pub duration_ms: u64,
     /// Started minutes at the carrier.

@@ -11,8 +11,11 @@ pub mod twilio;
 use crate::units::{Id, Phone, Secret};
 use std::fmt;
 
+/// Makes a carrier from its settings.
+pub type NewCarrier = fn(Settings) -> Box<dyn Carrier>;
+
 /// The carriers we can talk to: its name in the configuration and in the doors' paths, and how to make it.
-pub const CARRIERS: &[(&str, fn(Settings) -> Box<dyn Carrier>)] =
+pub const CARRIERS: &[(&str, NewCarrier)] =
     &[("twilio", |settings| Box::new(twilio::Twilio::new(settings)))];
 
 /// What a carrier must know about us, parsed from `[carrier.NAME]`.

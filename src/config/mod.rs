@@ -15,6 +15,7 @@ mod server;
 mod tests;
 mod tree;
 
+pub use crate::observe::log::Format as LogFormat;
 pub use section::nearest;
 
 use crate::admission::{Agent, Limits};
@@ -58,15 +59,6 @@ pub struct Settings {
     pub file: Option<String>,
     /// What works and is probably not meant.
     pub warnings: Vec<String>,
-}
-
-/// How logs look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One object a line.
-    Json,
-    /// For people.
-    Text,
 }
 
 /// Something that must be mended before the server starts. Never quotes a secret.

@@ -12,8 +12,11 @@ use crate::pricing::{TranscriptionUsage, Usage};
 use crate::units::{Id, Secret};
 use std::sync::Arc;
 
+/// Makes a codec for one session.
+pub type NewDialect = fn(Arc<Session>) -> Box<dyn Dialect>;
+
 /// The dialects we speak: its name in the configuration, and how to make a codec for one session.
-pub const DIALECTS: &[(&str, fn(Arc<Session>) -> Box<dyn Dialect>)] =
+pub const DIALECTS: &[(&str, NewDialect)] =
     &[("openai", |session| Box::new(openai::OpenAi::new(session)))];
 
 /// What we ask of a session: everything its `session.update` names.

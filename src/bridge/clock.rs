@@ -1,0 +1,32 @@
+//! The only place where a call's time is read from a clock.
+//!
+//! The clock is monotonic and starts when the answer to the webhook left, which is never later than the moment the carrier begins to
+//! bill: what it shows is at least what is billed.
+
+use crate::units::CallTime;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The time of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that shows zero now.
+    pub fn start() -> Self {
+        Clock { origin: Instant::now() }
+    }
+
+    /// The call's time now.
+    pub fn now(self) -> CallTime {
+        CallTime::from(self.origin.elapsed())
+    }
+
+    /// The instant at which the clock shows `time`.
+    pub fn instant(self, time: CallTime) -> Instant {
+        // Nothing waits for longer than a day.
+        self.origin + Duration::from_millis(time.millis().min(86_400_000))
+    }
+}

@@ -1,0 +1,293 @@
+//! A call on its two wires, without the wires: frames in, frames out.
+//!
+//! This is everything between the sockets and the core: codecs, transcoding, the sound that waits on either way. It makes no decision
+//! and does no IO, so the same code runs under real sockets and in virtual time. Sound the core has not asked for stays here: the
+//! caller's in the *ear* until it is sent on, the model's in the *mouth* until it is played.
+
+use crate::audio::{Format, Transcoder};
+use crate::call::{Ask, Call, Input, Output, Ticket, record::Ending, record::Fact};
+use crate::carrier::{self, Carrier, RestRequest};
+use crate::realtime::{self, Address, Dialect, Loss, NewDialect, Session};
+use crate::units::{CallTime, Id};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a line wants of the world outside.
+pub trait Outside {
+    /// A text frame for the carrier's socket.
+    fn to_carrier(&mut self, frame: &str);
+    /// A text frame for the model's socket.
+    fn to_model(&mut self, frame: &str);
+    /// Reach the model.
+    fn open_model(&mut self, address: Address);
+    /// Close the model's socket.
+    fn close_model(&mut self);
+    /// Close the carrier's socket, normally.
+    fn close_carrier(&mut self);
+    /// Perform this request, after so many milliseconds.
+    fn rest(&mut self, request: RestRequest, after_ms: u64);
+    /// Have the carrier say this after the stream.
+    fn last_words(&mut self, sentence: String);
+    /// Ask the budgets.
+    fn ask(&mut self, ask: Ask);
+    /// Write this down.
+    fn record(&mut self, fact: Fact);
+    /// The call is over.
+    fn over(&mut self, ending: Ending);
+}
+
+/// One call between its codecs.
+pub struct Line {
+    call: Call,
+    carrier: Arc<dyn Carrier>,
+    carrier_call: Id,
+    session: Arc<Session>,
+    new_dialect: NewDialect,
+    stream: Option<Box<dyn carrier::Stream>>,
+    dialect: Box<dyn Dialect>,
+    up: Transcoder,
+    down: Transcoder,
+    /// The item whose sound is in the `down` filter now.
+    speaking: Option<Id>,
+    ear: VecDeque<u8>,
+    ear_most: usize,
+    /// Sound by the number of its item, in the carrier's format.
+    mouth: VecDeque<(u32, Vec<u8>)>,
+    /// Sound read from a frame and not yet put anywhere.
+    fresh: Vec<u8>,
+    piece: Vec<u8>,
+    encoded: Vec<u8>,
+    outputs: Vec<Output>,
+}
+
+impl Line {
+    /// A line for a call that has just been admitted.
+    pub fn new(
+        ticket: Ticket,
+        carrier: Arc<dyn Carrier>,
+        carrier_call: Id,
+        session: Arc<Session>,
+        new_dialect: NewDialect,
+    ) -> Self {
+        let dialect = new_dialect(session.clone());
+        let telephone = carrier.stream(&carrier_call).format();
+        let ear_most = telephone.bytes(ticket.rules.margins.ear_ms) as usize;
+        Line {
+            up: Transcoder::new(telephone, dialect.format()),
+            down: Transcoder::new(dialect.format(), telephone),
+            call: Call::new(ticket),
+            carrier,
+            carrier_call,
+            session,
+            new_dialect,
+            stream: None,
+            dialect,
+            speaking: None,
+            ear: VecDeque::new(),
+            ear_most,
+            mouth: VecDeque::new(),
+            fresh: Vec::new(),
+            piece: Vec::new(),
+            encoded: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// When [`Input::Wake`] is due.
+    pub fn deadline(&self) -> Option<CallTime> {
+        self.call.deadline().map(|(at, _)| at)
+    }
+
+    /// The call itself, to be looked at.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The media stream is open and has named its call; `stream` has read its first frames, and whatever sound was in them.
+    pub fn stream_opened(
+        &mut self,
+        now: CallTime,
+        stream: Box<dyn carrier::Stream>,
+        outside: &mut dyn Outside,
+    ) {
+        self.stream = Some(stream);
+        self.handle(now, Input::Carrier(carrier::Event::Started), outside);
+    }
+
+    /// A text frame from the carrier.
+    pub fn carrier_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
+        let Some(stream) = &mut self.stream else { return };
+        self.fresh.clear();
+        let event = match stream.read(frame, &mut self.fresh) {
+            Ok(event) => event,
+            Err(carrier::Garbled(what)) => {
+                tracing::warn!(event = "carrier.garbled", what);
+                Some(carrier::Event::Lost)
+            }
+        };
+        self.ear.extend(self.fresh.iter());
+        self.ear.drain(..self.ear.len().saturating_sub(self.ear_most));
+        if let Some(event) = event {
+            self.handle(now, Input::Carrier(event), outside);
+        }
+    }
+
+    /// A text frame from the model.
+    pub fn model_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
+        self.fresh.clear();
+        match self.dialect.read(frame, &mut self.fresh) {
+            Ok(Some(event)) => self.model_said(now, event, outside),
+            Ok(None) => {}
+            Err(realtime::Garbled(what)) => {
+                tracing::warn!(event = "model.garbled", what);
+                self.model_lost(now, Loss::Garbled, outside);
+            }
+        }
+    }
+
+    /// The model's socket closed, with these words.
+    pub fn model_closed(
+        &mut self,
+        now: CallTime,
+        code: Option<u16>,
+        reason: &str,
+        outside: &mut dyn Outside,
+    ) {
+        let loss = self.dialect.closed(code, reason);
+        self.model_lost(now, loss, outside);
+    }
+
+    /// The model's server answered the handshake with an HTTP status.
+    pub fn model_refused(&mut self, now: CallTime, status: u16, outside: &mut dyn Outside) {
+        let loss = self.dialect.refused(status);
+        self.model_lost(now, loss, outside);
+    }
+
+    /// The model's side is gone.
+    pub fn model_lost(&mut self, now: CallTime, loss: Loss, outside: &mut dyn Outside) {
+        self.handle(now, Input::Realtime(realtime::Event::Lost(loss)), outside);
+    }
+
+    /// Anything that is not a frame.
+    pub fn handle(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.call.handle(now, input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.perform(output, outside);
+        }
+        self.outputs = outputs;
+    }
+
+    fn model_said(&mut self, now: CallTime, event: realtime::Event, outside: &mut dyn Outside) {
+        let (item, complete) = match &event {
+            realtime::Event::Spoke { item, .. } => (Some(item.clone()), false),
+            realtime::Event::SpokeAll { item, .. } => (Some(item.clone()), true),
+            _ => (None, false),
+        };
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.call.handle(now, Input::Realtime(event), &mut outputs);
+        // The core has decided whether this item is to be heard; its sound must be here before it is played.
+        if let Some(item) = item {
+            self.take_speech(&item, complete);
+        }
+        for output in outputs.drain(..) {
+            self.perform(output, outside);
+        }
+        self.outputs = outputs;
+    }
+
+    /// Puts fresh sound of an item into the mouth, if the item is wanted.
+    fn take_speech(&mut self, item: &Id, complete: bool) {
+        if self.speaking.as_ref() != Some(item) {
+            // Each item begins with a clean filter; what an unfinished one left behind is not this one's.
+            self.encoded.clear();
+            self.down.flush(&mut self.encoded);
+            self.speaking = Some(item.clone());
+        }
+        self.encoded.clear();
+        self.down.push(&self.fresh, &mut self.encoded);
+        if complete {
+            self.down.flush(&mut self.encoded);
+            self.speaking = None;
+        }
+        let Some(number) = self.call.item_number(item) else { return };
+        match self.mouth.iter_mut().find(|(waiting, _)| *waiting == number) {
+            Some((_, sound)) => sound.extend_from_slice(&self.encoded),
+            None => self.mouth.push_back((number, self.encoded.clone())),
+        }
+    }
+
+    fn perform(&mut self, output: Output, outside: &mut dyn Outside) {
+        match output {
+            Output::Carrier(command) => self.tell_carrier(&command, outside),
+            Output::Realtime(command) => self.tell_model(&command, outside),
+            Output::Budget(ask) => outside.ask(ask),
+            Output::Record(fact) => outside.record(fact),
+            Output::Close(ending) => outside.over(ending),
+        }
+    }
+
+    fn tell_carrier(&mut self, command: &carrier::Command, outside: &mut dyn Outside) {
+        use carrier::Command;
+        self.piece.clear();
+        match command {
+            Command::Play { mark, ms } => self.take_mouthful(mark.item, *ms),
+            Command::Clear => self.mouth.clear(),
+            Command::LastWords(sentence) => return outside.last_words(sentence.clone()),
+            Command::Close => return outside.close_carrier(),
+            Command::Limit { .. } | Command::Complete { .. } => {
+                let after_ms = match command {
+                    Command::Complete { after_ms } => *after_ms,
+                    _ => 0,
+                };
+                if let Some(request) = self.carrier.rest(&self.carrier_call, command) {
+                    outside.rest(request, after_ms);
+                }
+                return;
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.write(command, &self.piece, &mut |frame| outside.to_carrier(frame));
+        }
+    }
+
+    /// Takes the next `ms` of an item's sound out of the mouth. Where the item ends within a frame, the rest of the frame is silent.
+    fn take_mouthful(&mut self, item: u32, ms: u64) {
+        let format = self.telephone();
+        let want = format.bytes(ms) as usize;
+        while self.mouth.front().is_some_and(|(number, _)| *number < item) {
+            self.mouth.pop_front();
+        }
+        if let Some((_, sound)) = self.mouth.front_mut().filter(|(number, _)| *number == item) {
+            let there = want.min(sound.len());
+            self.piece.extend(sound.drain(..there));
+        }
+        self.piece.resize(want, format.silence());
+    }
+
+    fn telephone(&self) -> Format {
+        self.stream.as_ref().map_or(Format::Pcmu, |stream| stream.format())
+    }
+
+    fn tell_model(&mut self, command: &realtime::Command, outside: &mut dyn Outside) {
+        use realtime::Command;
+        self.piece.clear();
+        match command {
+            Command::Open => {
+                self.dialect = (self.new_dialect)(self.session.clone());
+                return outside.open_model(self.dialect.address());
+            }
+            Command::Close => return outside.close_model(),
+            Command::Append { ms } => {
+                let want = self.telephone().bytes(*ms) as usize;
+                let there = want.min(self.ear.len());
+                self.encoded.clear();
+                self.encoded.extend(self.ear.drain(..there));
+                self.up.push(&self.encoded, &mut self.piece);
+            }
+            _ => {}
+        }
+        self.dialect.write(command, &self.piece, &mut |frame| outside.to_model(frame));
+    }
+
+}

@@ -1,0 +1,182 @@
+//! Log lines: one JSON object a line, or one line a person can read.
+//!
+//! The usual formatters print a number they do not know as a string, and money as a float. Here a field whose name ends in `_usd`, or
+//! in `_usd_per_min`, or in `_s`, is printed as the exact decimal it was given as, so that summing a log gives the same cents as summing
+//! the ledger.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Sends the log to standard output. `RUST_LOG` chooses what is told; `info` unless it says otherwise.
+///
+/// The first one to install a log wins; in tests there may be several.
+pub fn install(format: Format) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::registry().with(filter).with(Lines { format }).try_init();
+}
+
+struct Lines {
+    format: Format,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let now = jiff::Timestamp::now();
+        let line = match self.format {
+            Format::Json => json(&now, *event.metadata().level(), |visit| event.record(visit)),
+            Format::Text => text(&now, *event.metadata().level(), |visit| event.record(visit)),
+        };
+        // A log that cannot be written must not stop a call.
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    }
+}
+
+fn json(now: &jiff::Timestamp, level: Level, record: impl FnOnce(&mut dyn Visit)) -> String {
+    let mut line = format!("{{\"time\":\"{now:.3}\",\"level\":\"{}\"", level.as_str().to_lowercase());
+    record(&mut Json(&mut line));
+    line.push_str("}\n");
+    line
+}
+
+fn text(now: &jiff::Timestamp, level: Level, record: impl FnOnce(&mut dyn Visit)) -> String {
+    let mut line = format!("{now:.3} {level:>5}");
+    record(&mut Text(&mut line));
+    line.push('\n');
+    line
+}
+
+/// Whether a field holds a decimal that is to be printed as it stands.
+fn is_decimal(name: &str, value: &str) -> bool {
+    (name.ends_with("_usd") || name.ends_with("_per_min") || name.ends_with("_s"))
+        && value.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && value.starts_with(|c: char| c.is_ascii_digit())
+}
+
+struct Json<'a>(&'a mut String);
+
+impl Json<'_> {
+    fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let _ = write!(self.0, ",\"{}\":{value}", field.name());
+    }
+
+    fn put_text(&mut self, field: &Field, value: &str) {
+        match serde_json::to_string(value) {
+            Ok(quoted) => self.put(field, format_args!("{quoted}")),
+            Err(_) => self.put(field, format_args!("null")),
+        }
+    }
+}
+
+impl Visit for Json<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = format!("{value:?}");
+        if is_decimal(field.name(), &value) {
+            self.put(field, format_args!("{value}"));
+        } else {
+            self.put_text(field, &value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put_text(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, format_args!("{value}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, format_args!("{value}"));
+    }
+}
+
+struct Text<'a>(&'a mut String);
+
+impl Visit for Text<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "event" | "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = match field.name() {
+            "event" | "message" => write!(self.0, " {value}"),
+            name if value.contains(char::is_whitespace) => write!(self.0, " {name}={value:?}"),
+            name => write!(self.0, " {name}={value}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Usd;
+    use std::sync::{Arc, Mutex};
+
+    /// Collects lines instead of printing them.
+    struct Kept(Format, Arc<Mutex<String>>);
+
+    impl<S: Subscriber> Layer<S> for Kept {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            let level = *event.metadata().level();
+            let line = match self.0 {
+                Format::Json => json(&now, level, |visit| event.record(visit)),
+                Format::Text => text(&now, level, |visit| event.record(visit)),
+            };
+            self.1.lock().unwrap().push_str(&line);
+        }
+    }
+
+    fn lines(format: Format) -> String {
+        let kept = Arc::new(Mutex::new(String::new()));
+        let subscriber = tracing_subscriber::registry().with(Kept(format, kept.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            let spent = Usd::from_nanos(14_261_600);
+            tracing::info!(event = "call.turn", call = "rf-1", turn = 2, spent_usd = %spent, ok = true);
+            tracing::warn!(event = "odd", what = "a \"quoted\" word\n", left_usd = "unknown");
+        });
+        kept.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn money_is_a_json_number_printed_from_the_integer() {
+        expect_test::expect![[r#"
+            {"time":"1970-01-01T00:00:00.000Z","level":"info","event":"call.turn","call":"rf-1","turn":2,"spent_usd":0.0142616,"ok":true}
+            {"time":"1970-01-01T00:00:00.000Z","level":"warn","event":"odd","what":"a \"quoted\" word\n","left_usd":"unknown"}
+        "#]]
+        .assert_eq(&lines(Format::Json));
+        for line in lines(Format::Json).lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_person_reads_the_event_first() {
+        expect_test::expect![[r#"
+            1970-01-01T00:00:00.000Z  INFO call.turn call=rf-1 turn=2 spent_usd=0.0142616 ok=true
+            1970-01-01T00:00:00.000Z  WARN odd what="a \"quoted\" word\n" left_usd=unknown
+        "#]]
+        .assert_eq(&lines(Format::Text));
+    }
+}
