@@ -4,8 +4,14 @@
 //! state of its filters kept between them, so that nobody can hear where one piece ended and the next began.
 
 pub mod dtmf;
+mod fir;
 pub mod g711;
 pub mod resample;
+
+pub use resample::resample_all;
+
+use g711::Law;
+use resample::Resampler;
 
 /// How long a frame lasts: the telephone's own packet.
 pub const FRAME_MS: u64 = 20;
@@ -58,5 +64,260 @@ impl Format {
             Format::Pcma => 0xD5,
             Format::Pcm16 { .. } => 0,
         }
+    }
+}
+
+impl Format {
+    /// The law by which its bytes are squeezed, if they are.
+    fn law(self) -> Option<Law> {
+        match self {
+            Format::Pcmu => Some(Law::Mu),
+            Format::Pcma => Some(Law::A),
+            Format::Pcm16 { .. } => None,
+        }
+    }
+}
+
+/// How many bytes are turned at a time: a frame of the model's. It bounds the memory of a call, however much sound comes
+/// at once.
+const PIECE: usize = 960;
+
+/// One direction of one call: sound of one format in, of another out, in pieces of any size.
+///
+/// Both formats the same: every byte passes untouched. Otherwise the sound goes through 16-bit samples, and through a
+/// filter when the rates differ; mu-law becomes A-law by the tables of G.711.
+pub struct Transcoder {
+    from: Format,
+    to: Format,
+    resampler: Resampler,
+    /// The low byte of a sample whose high byte has not come yet.
+    odd: Option<u8>,
+    /// A piece as samples; kept for its memory.
+    samples: Vec<i16>,
+    /// The same piece at the other rate; kept for its memory.
+    resampled: Vec<i16>,
+}
+
+impl Transcoder {
+    /// From one format to another, having heard nothing yet.
+    pub fn new(from: Format, to: Format) -> Self {
+        Transcoder {
+            from,
+            to,
+            resampler: Resampler::new(from.rate(), to.rate()),
+            odd: None,
+            samples: Vec::new(),
+            resampled: Vec::new(),
+        }
+    }
+
+    /// Whether bytes leave as they came.
+    pub fn is_pass_through(&self) -> bool {
+        self.from == self.to
+    }
+
+    /// Appends to `out` what this sound makes. What a filter or half a sample keeps back comes with later pushes.
+    ///
+    /// From 24 to 8 kHz exactly one sample has come out for each three that went in since the start or the last flush;
+    /// from 8 to 24 kHz exactly three for each one.
+    pub fn push(&mut self, sound: &[u8], out: &mut Vec<u8>) {
+        if self.is_pass_through() {
+            out.extend_from_slice(sound);
+            return;
+        }
+        for piece in sound.chunks(PIECE) {
+            match (self.from.law(), self.to.law()) {
+                (Some(law), Some(_)) => law.convert_all(piece, out),
+                (Some(law), None) => {
+                    law.decode_all(piece, &mut self.samples);
+                    self.turn(out);
+                }
+                (None, _) => {
+                    self.read(piece);
+                    self.turn(out);
+                }
+            }
+        }
+    }
+
+    /// Appends to `out` the tail that the filter holds (2 ms between 8 and 24 kHz) and forgets everything, so that the
+    /// next sound starts clean. Half a sample is dropped. After a flush, another one appends nothing.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        self.odd = None;
+        self.resampler.flush(&mut self.resampled);
+        self.write(out);
+    }
+
+    /// Reads little-endian samples, across the seams between pushes.
+    fn read(&mut self, mut piece: &[u8]) {
+        if let (Some(low), [high, rest @ ..]) = (self.odd, piece) {
+            self.samples.push(i16::from_le_bytes([low, *high]));
+            self.odd = None;
+            piece = rest;
+        }
+        let (pairs, odd) = piece.as_chunks();
+        self.samples
+            .extend(pairs.iter().map(|&pair| i16::from_le_bytes(pair)));
+        if let [low] = odd {
+            self.odd = Some(*low);
+        }
+    }
+
+    /// Brings the samples to the other rate and writes them.
+    fn turn(&mut self, out: &mut Vec<u8>) {
+        self.resampler.push(&self.samples, &mut self.resampled);
+        self.samples.clear();
+        self.write(out);
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>) {
+        match self.to.law() {
+            Some(law) => law.encode_all(&self.resampled, out),
+            None => out.extend(self.resampled.iter().flat_map(|s| s.to_le_bytes())),
+        }
+        self.resampled.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TELEPHONE: Format = Format::Pcmu;
+    const MODEL: Format = Format::Pcm16 { rate: 24000 };
+    const FORMATS: [Format; 5] = [
+        Format::Pcmu,
+        Format::Pcma,
+        Format::Pcm16 { rate: 8000 },
+        Format::Pcm16 { rate: 16000 },
+        MODEL,
+    ];
+
+    fn all(from: Format, to: Format, sound: &[u8]) -> Vec<u8> {
+        let mut transcoder = Transcoder::new(from, to);
+        let mut out = Vec::new();
+        transcoder.push(sound, &mut out);
+        transcoder.flush(&mut out);
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn pieces_of_any_size_in_bytes_sound_like_one(
+            from in prop::sample::select(&FORMATS[..]),
+            to in prop::sample::select(&FORMATS[..]),
+            sound in prop::collection::vec(any::<u8>(), 0..2500),
+            cuts in prop::collection::vec(0..300_usize, 1..20),
+        ) {
+            let mut transcoder = Transcoder::new(from, to);
+            let (mut out, mut rest) = (Vec::new(), &sound[..]);
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                transcoder.push(now, &mut out);
+                rest = later;
+            }
+            transcoder.push(rest, &mut out);
+            transcoder.flush(&mut out);
+            prop_assert_eq!(&out, &all(from, to, &sound));
+            // And after the flush it is as good as new.
+            out.clear();
+            transcoder.push(&sound, &mut out);
+            transcoder.flush(&mut out);
+            prop_assert_eq!(out, all(from, to, &sound));
+        }
+
+        #[test]
+        fn the_same_format_on_both_sides_leaves_every_byte_alone(
+            format in prop::sample::select(&FORMATS[..]),
+            sound in prop::collection::vec(any::<u8>(), 0..700),
+        ) {
+            prop_assert!(Transcoder::new(format, format).is_pass_through());
+            prop_assert_eq!(all(format, format, &sound), sound);
+        }
+
+        #[test]
+        fn six_bytes_of_the_model_make_one_of_the_telephone_at_every_moment(
+            pieces in prop::collection::vec(0..2000_usize, 1..12),
+        ) {
+            let mut transcoder = Transcoder::new(MODEL, TELEPHONE);
+            let (mut out, mut taken) = (Vec::new(), 0);
+            for piece in pieces {
+                transcoder.push(&vec![3; piece], &mut out);
+                taken += piece;
+                prop_assert_eq!(out.len(), taken / 6);
+            }
+            let before = out.len();
+            transcoder.flush(&mut out);
+            // Half a sample alone is no sound, and has no tail.
+            prop_assert_eq!(out.len() - before, if taken >= 2 { 16 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_frame_of_the_telephone_is_a_frame_of_the_model() {
+        let mut transcoder = Transcoder::new(TELEPHONE, MODEL);
+        let mut out = Vec::new();
+        transcoder.push(&[TELEPHONE.silence(); 160], &mut out);
+        assert_eq!(out, vec![0; 960]);
+        assert_eq!(MODEL.bytes(FRAME_MS), 960);
+        assert_eq!(TELEPHONE.bytes(FRAME_MS), 160);
+    }
+
+    #[test]
+    fn silence_is_silence_in_every_format() {
+        for from in FORMATS {
+            for to in FORMATS {
+                let sound = vec![from.silence(); from.bytes(60) as usize];
+                let out = all(from, to, &sound);
+                let mut samples = Vec::new();
+                match to.law() {
+                    Some(law) => law.decode_all(&out, &mut samples),
+                    None => {
+                        samples.extend(out.as_chunks().0.iter().map(|&s| i16::from_le_bytes(s)))
+                    }
+                }
+                // A-law has no zero: the nearest it has is 8 of 32 768, and a filter swings a little above it.
+                assert!(samples.iter().all(|s| s.abs() <= 9), "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_costs_no_memory_once_the_first_has_passed() {
+        for (from, to) in [(TELEPHONE, MODEL), (MODEL, TELEPHONE)] {
+            let mut transcoder = Transcoder::new(from, to);
+            let frame = vec![from.silence(); from.bytes(FRAME_MS) as usize];
+            let mut out = Vec::with_capacity(4096);
+            transcoder.push(&frame, &mut out);
+            let room = |t: &Transcoder| (t.samples.capacity(), t.resampled.capacity());
+            let before = room(&transcoder);
+            for _ in 0..10 {
+                out.clear();
+                transcoder.push(&frame, &mut out);
+            }
+            assert_eq!(room(&transcoder), before);
+        }
+    }
+
+    #[test]
+    fn a_key_pressed_by_the_caller_reaches_the_model_and_comes_back() {
+        let pressed = dtmf::tone('7', 100).expect("a key");
+        let mut codes = Vec::new();
+        Law::Mu.encode_all(&pressed, &mut codes);
+        let back = all(MODEL, TELEPHONE, &all(TELEPHONE, MODEL, &codes));
+        let mut heard = Vec::new();
+        // 48 samples of 24 kHz up and 15 of 8 kHz down.
+        Law::Mu.decode_all(&back[16 + 15..][..pressed.len()], &mut heard);
+        let noise: f64 = pressed
+            .iter()
+            .zip(&heard)
+            .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+            .sum();
+        let signal: f64 = pressed.iter().map(|&a| f64::from(a).powi(2)).sum();
+        // Twice through mu-law: about 35 dB is all that it carries.
+        assert!(signal / noise > 1000.0, "{}", signal / noise);
     }
 }
