@@ -94,7 +94,11 @@ impl Door {
         match path {
             None => url.to_owned(),
             Some(path) => {
-                let scheme = scheme.trim_end_matches('s');
+                let scheme = if scheme.starts_with("ws") {
+                    "ws"
+                } else {
+                    "http"
+                };
                 format!("{scheme}{}://{local}{path}", if secure { "s" } else { "" })
             }
         }

@@ -113,6 +113,9 @@ const FRAME_MS: u64 = 20;
 /// Samples in a millisecond.
 const PER_MS: u64 = 8;
 
+/// A server that errs with every frame is written down so often, and no more.
+const MOST_VIOLATIONS: usize = 100;
+
 /// The carrier ends every call after four hours, if nobody says otherwise.
 const DEFAULT_LIMIT_S: u64 = 14_400;
 
@@ -428,6 +431,9 @@ impl Phone {
     }
 
     fn violated(&mut self, code: u16, what: impl Into<String>) {
+        if self.violations.len() >= MOST_VIOLATIONS {
+            return;
+        }
         let what = what.into();
         let violation = Violation { code, what };
         self.note(What::Violated(violation.clone()));

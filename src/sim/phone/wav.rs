@@ -93,7 +93,7 @@ fn to_telephone(samples: &[i16], rate: u32) -> Vec<i16> {
     if rate == RATE {
         return samples.to_vec();
     }
-    resample_stub(samples, rate)
+    crate::audio::resample_all(samples, rate, RATE)
 }
 
 #[cfg(test)]
@@ -163,11 +163,4 @@ mod tests {
         let missing = read(Path::new("no-such-file.wav")).expect_err("missing");
         assert!(missing.starts_with("no-such-file.wav: "), "{missing}");
     }
-}
-fn resample_stub(samples: &[i16], rate: u32) -> Vec<i16> {
-    samples
-        .iter()
-        .step_by((rate / RATE).max(1) as usize)
-        .copied()
-        .collect()
 }
