@@ -55,7 +55,8 @@ impl Setup {
 /// What the phone wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
-    /// Post a form; tell the answer with [`Phone::http_answered`] or [`Phone::unanswered`].
+    /// Post a form; tell the answer with [`http_answered`](super::Phone::http_answered) or
+    /// [`unanswered`](super::Phone::unanswered).
     Http {
         /// Where.
         url: String,
@@ -64,7 +65,7 @@ pub enum Out {
         /// The form, encoded.
         body: String,
     },
-    /// Open a WebSocket; tell [`Phone::opened`] or [`Phone::refused`].
+    /// Open a WebSocket; tell [`opened`](super::Phone::opened) or [`refused`](super::Phone::refused).
     Open {
         /// Where.
         url: String,
