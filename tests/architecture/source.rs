@@ -249,8 +249,8 @@ fn without_prose(raw: &str) -> String {
             let open = rest.find('"').unwrap_or(0) + 1;
             let close = format!("\"{}", "#".repeat(hashes));
             (open, rest[open..].find(&close).unwrap_or(rest.len() - open))
-        } else if rest.starts_with('"') {
-            (1, quoted(&rest[1..], '"'))
+        } else if let Some(inside) = rest.strip_prefix('"') {
+            (1, quoted(inside, '"'))
         } else if let Some(length) = character(rest) {
             (1, length)
         } else {
