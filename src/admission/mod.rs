@@ -103,7 +103,9 @@ pub struct Slot(Arc<AtomicUsize>);
 impl Slot {
     fn take(on_the_line: &Arc<AtomicUsize>, most: usize) -> Option<Slot> {
         let one_more = |n: usize| (n < most).then_some(n + 1);
-        on_the_line.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        on_the_line
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+            .ok()?;
         Some(Slot(on_the_line.clone()))
     }
 }
@@ -154,9 +156,15 @@ impl Admission {
     /// [`Refused`] says why not; nothing has been spent or counted then but the caller's attempt.
     pub fn admit(&self, offer: &Offer) -> Result<Admitted, Refused> {
         let Some(agent) = self.agent_for(offer.to.reveal()) else {
-            return Err(Refused { refusal: Refusal::UnknownNumber, redirect: None });
+            return Err(Refused {
+                refusal: Refusal::UnknownNumber,
+                redirect: None,
+            });
         };
-        let refused = |refusal| Refused { refusal, redirect: agent.redirect.clone() };
+        let refused = |refusal| Refused {
+            refusal,
+            redirect: agent.redirect.clone(),
+        };
         if self.is_draining() {
             return Err(refused(Refusal::Draining));
         }
@@ -174,14 +182,30 @@ impl Admission {
             return Err(refused(Refusal::UnknownNumber));
         };
         let cap = model.rules.spend.end;
-        let part = model.smallest_cap.max(Usd::from_nanos(cap.nanos() / 4)).min(cap);
+        let part = model
+            .smallest_cap
+            .max(Usd::from_nanos(cap.nanos() / 4))
+            .min(cap);
         let grant = self.budget.reserve(&agent.name, &caller, part);
-        let grant = grant.or_else(|| self.budget.reserve(&agent.name, &caller, model.smallest_cap.min(cap)));
+        let grant = grant.or_else(|| {
+            self.budget
+                .reserve(&agent.name, &caller, model.smallest_cap.min(cap))
+        });
         let Some(grant) = grant else {
             return Err(refused(Refusal::OverBudget));
         };
-        let ticket = Ticket { call: new_call_id(), rules: model.rules.clone(), granted: grant.amount() };
-        Ok(Admitted { ticket, agent: agent.clone(), model, grant, slot })
+        let ticket = Ticket {
+            call: new_call_id(),
+            rules: model.rules.clone(),
+            granted: grant.amount(),
+        };
+        Ok(Admitted {
+            ticket,
+            agent: agent.clone(),
+            model,
+            grant,
+            slot,
+        })
     }
 
     fn agent_for(&self, number: &str) -> Option<&Arc<Agent>> {
@@ -197,7 +221,9 @@ const LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 /// A random name of this many letters.
 fn random_name(letters: usize) -> String {
     let mut random = rand::rng();
-    (0..letters).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+    (0..letters)
+        .map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())]))
+        .collect()
 }
 
 fn new_call_id() -> CallId {

@@ -116,7 +116,9 @@ impl Line {
 
     /// A text frame from the carrier.
     pub fn carrier_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         self.fresh.clear();
         let event = match stream.read(frame, &mut self.fresh) {
             Ok(event) => event,
@@ -126,7 +128,8 @@ impl Line {
             }
         };
         self.ear.extend(self.fresh.iter());
-        self.ear.drain(..self.ear.len().saturating_sub(self.ear_most));
+        self.ear
+            .drain(..self.ear.len().saturating_sub(self.ear_most));
         if let Some(event) = event {
             self.handle(now, Input::Carrier(event), outside);
         }
@@ -210,8 +213,14 @@ impl Line {
             self.down.flush(&mut self.encoded);
             self.speaking = None;
         }
-        let Some(number) = self.call.item_number(item) else { return };
-        match self.mouth.iter_mut().find(|(waiting, _)| *waiting == number) {
+        let Some(number) = self.call.item_number(item) else {
+            return;
+        };
+        match self
+            .mouth
+            .iter_mut()
+            .find(|(waiting, _)| *waiting == number)
+        {
             Some((_, sound)) => sound.extend_from_slice(&self.encoded),
             None => self.mouth.push_back((number, self.encoded.clone())),
         }
@@ -266,7 +275,9 @@ impl Line {
     }
 
     fn telephone(&self) -> Format {
-        self.stream.as_ref().map_or(Format::Pcmu, |stream| stream.format())
+        self.stream
+            .as_ref()
+            .map_or(Format::Pcmu, |stream| stream.format())
     }
 
     fn tell_model(&mut self, command: &realtime::Command, outside: &mut dyn Outside) {
@@ -287,7 +298,7 @@ impl Line {
             }
             _ => {}
         }
-        self.dialect.write(command, &self.piece, &mut |frame| outside.to_model(frame));
+        self.dialect
+            .write(command, &self.piece, &mut |frame| outside.to_model(frame));
     }
-
 }

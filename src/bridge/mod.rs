@@ -1,3 +1,319 @@
-//! (to come)
+//! Where the outside touches the core: one call is one task is one loop, and the loop makes no decisions.
+//!
+//! It waits for whatever comes first (an operator's wish, a frame from either socket, the budgets, the core's own deadline), hands it
+//! to the [`Line`], and does what comes out. Nothing in it awaits a slow peer: what is said is queued (see [`wire`]).
 
+pub mod clock;
 pub mod dial;
+pub mod line;
+pub mod switchboard;
+pub mod wire;
+
+use crate::budget::Grant;
+use crate::call::record::{Ending, Fact};
+use crate::call::{Ask, Input, Order, Verdict};
+use crate::carrier::{self, Carrier, RestRequest};
+use crate::observe::{Labels, Observer};
+use crate::realtime::{Address, Loss};
+use crate::requests::Requests;
+use axum::extract::ws::{self, WebSocket};
+use clock::Clock;
+use dial::{DialError, ModelSocket};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use line::{Line, Outside};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use switchboard::{Opened, Seat};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite;
+use wire::{Came, Wire};
+
+/// How long reaching the model may take: the core gives up earlier.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// The close code for "done".
+const NORMAL: u16 = 1000;
+
+/// What a call needs of the world, besides its [`Line`].
+pub struct World {
+    /// Where facts go.
+    pub observer: Observer,
+    /// What every fact carries.
+    pub labels: Arc<Labels>,
+    /// The carrier whose requests are performed.
+    pub carrier: Arc<dyn Carrier>,
+    /// What performs them.
+    pub requests: Requests,
+    /// The call's part of the budgets.
+    pub grant: Grant,
+}
+
+/// Carries a call from its webhook to its end. Dropping the returned future ends it rudely.
+pub async fn carry(mut line: Line, clock: Clock, seat: Seat, world: World) {
+    let mut desk = Desk::new(seat, world);
+    line.handle(clock.now(), Input::Wake, &mut desk);
+    while desk.ending.is_none() {
+        let due = line.deadline().map(|at| clock.instant(at));
+        let news = desk.next(due).await;
+        deliver(&mut line, clock, news, &mut desk);
+    }
+    desk.finish().await;
+}
+
+/// What can come first.
+enum News {
+    Order(Order),
+    Opened(Box<Opened>),
+    Carrier(Came<ws::Message>),
+    Dialled(Result<Box<ModelSocket>, DialError>),
+    Model(Came<tungstenite::Message>),
+    Verdict(Verdict),
+    Wake,
+}
+
+fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
+    let now = clock.now();
+    match news {
+        News::Order(order) => line.handle(now, Input::Order(order), desk),
+        News::Opened(opened) => {
+            desk.carrier = Some(Wire::new(opened.socket));
+            line.stream_opened(now, opened.stream, desk);
+        }
+        News::Carrier(Came::Message(ws::Message::Text(text))) => {
+            line.carrier_frame(now, &text, desk)
+        }
+        News::Carrier(Came::Message(ws::Message::Ping(_) | ws::Message::Pong(_))) => {}
+        News::Carrier(came) => {
+            desk.carrier_gone(&came);
+            line.handle(now, Input::Carrier(carrier::Event::Lost), desk);
+        }
+        News::Dialled(Ok(socket)) => desk.model = Some(Wire::new(*socket)),
+        News::Dialled(Err(DialError::Answered(status))) => line.model_refused(now, status, desk),
+        News::Dialled(Err(error)) => {
+            line.model_lost(now, Loss::Unreachable(error.to_string()), desk);
+        }
+        News::Model(Came::Message(message)) => model_message(line, clock, &message, desk),
+        News::Model(Came::Gone) => {
+            desk.model = None;
+            line.model_closed(now, None, "", desk);
+        }
+        News::Model(Came::Slow) => {
+            desk.model = None;
+            line.model_lost(now, Loss::Slow, desk);
+        }
+        News::Verdict(verdict) => line.handle(now, Input::Budget(verdict), desk),
+        News::Wake => line.handle(now, Input::Wake, desk),
+    }
+}
+
+fn model_message(line: &mut Line, clock: Clock, message: &tungstenite::Message, desk: &mut Desk) {
+    use tungstenite::Message;
+    match message {
+        Message::Text(text) => line.model_frame(clock.now(), text, desk),
+        Message::Close(frame) => {
+            desk.model = None;
+            let code = frame.as_ref().map(|frame| frame.code.into());
+            let reason = frame.as_ref().map_or("", |frame| frame.reason.as_str());
+            line.model_closed(clock.now(), code, reason, desk);
+        }
+        Message::Binary(_) => line.model_lost(clock.now(), Loss::Garbled, desk),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+    }
+}
+
+/// Everything a call touches, and what waits to be told to it.
+struct Desk {
+    observer: Observer,
+    labels: Arc<Labels>,
+    carrier_side: Arc<dyn Carrier>,
+    requests: Requests,
+    grant: Option<Grant>,
+    door: Option<oneshot::Receiver<Opened>>,
+    orders: mpsc::Receiver<Order>,
+    last_words: Arc<OnceLock<Option<String>>>,
+    carrier: Option<Wire<WebSocket, ws::Message>>,
+    carrier_close: (u16, &'static str),
+    dialling: Option<BoxFuture<'static, Result<ModelSocket, DialError>>>,
+    model: Option<Wire<ModelSocket, tungstenite::Message>>,
+    verdicts: VecDeque<Verdict>,
+    alarm: Pin<Box<Sleep>>,
+    performing: JoinSet<()>,
+    ending: Option<Ending>,
+}
+
+impl Desk {
+    fn new(seat: Seat, world: World) -> Self {
+        Desk {
+            observer: world.observer,
+            labels: world.labels,
+            carrier_side: world.carrier,
+            requests: world.requests,
+            grant: Some(world.grant),
+            door: Some(seat.door),
+            orders: seat.orders,
+            last_words: seat.last_words,
+            carrier: None,
+            carrier_close: (NORMAL, ""),
+            dialling: None,
+            model: None,
+            verdicts: VecDeque::new(),
+            alarm: Box::pin(tokio::time::sleep(Duration::MAX)),
+            performing: JoinSet::new(),
+            ending: None,
+        }
+    }
+
+    /// Waits for whatever comes first, and meanwhile sends what waits on either wire.
+    async fn next(&mut self, due: Option<tokio::time::Instant>) -> News {
+        if let Some(due) = due
+            && self.alarm.deadline() != due
+        {
+            self.alarm.as_mut().reset(due);
+        }
+        poll_fn(|cx| self.poll(due.is_some(), cx)).await
+    }
+
+    fn poll(&mut self, alarmed: bool, cx: &mut Context<'_>) -> Poll<News> {
+        if let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
+            return Poll::Ready(News::Order(order));
+        }
+        // Before the frames: a caller who talks without pause must not keep the clock from being looked at.
+        if alarmed && self.alarm.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(News::Wake);
+        }
+        if let Some(door) = &mut self.door
+            && let Poll::Ready(opened) = door.poll_unpin(cx)
+        {
+            self.door = None;
+            if let Ok(opened) = opened {
+                return Poll::Ready(News::Opened(Box::new(opened)));
+            }
+        }
+        if let Some(wire) = &mut self.model
+            && let Poll::Ready(came) = wire.poll(cx)
+        {
+            return Poll::Ready(News::Model(came));
+        }
+        if let Some(wire) = &mut self.carrier
+            && let Poll::Ready(came) = wire.poll(cx)
+        {
+            return Poll::Ready(News::Carrier(came));
+        }
+        if let Some(dialling) = &mut self.dialling
+            && let Poll::Ready(dialled) = dialling.poll_unpin(cx)
+        {
+            self.dialling = None;
+            return Poll::Ready(News::Dialled(dialled.map(Box::new)));
+        }
+        match self.verdicts.pop_front() {
+            Some(verdict) => Poll::Ready(News::Verdict(verdict)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The carrier's socket is of no more use; says why it will be closed.
+    fn carrier_gone(&mut self, came: &Came<ws::Message>) {
+        match came {
+            Came::Message(ws::Message::Binary(_)) => {
+                tracing::warn!(event = "carrier.garbled", what = "a binary frame");
+                self.carrier_close = (1003, "binary frames are not part of a media stream");
+            }
+            Came::Slow => self.carrier_close = (1008, "too much sound waits to be read"),
+            Came::Message(_) | Came::Gone => self.carrier = None,
+        }
+    }
+
+    /// Sends what is still to be sent, closes what is open, and sees the carrier's requests through.
+    async fn finish(mut self) {
+        let (code, reason) = self.carrier_close;
+        // What the carrier asks for when the stream has closed must be decided before it closes.
+        let _ = self.last_words.set(None);
+        let carrier = self.carrier.take().map(|wire| {
+            wire.close(ws::Message::Close(Some(ws::CloseFrame {
+                code,
+                reason: reason.into(),
+            })))
+        });
+        let model = self
+            .model
+            .take()
+            .map(|wire| wire.close(tungstenite::Message::Close(None)));
+        let (carrier, model) = (or_nothing(carrier), or_nothing(model));
+        futures_util::future::join(carrier, model).await;
+        while self.performing.join_next().await.is_some() {}
+    }
+}
+
+async fn or_nothing(work: Option<impl Future<Output = ()>>) {
+    if let Some(work) = work {
+        work.await;
+    }
+}
+
+impl Outside for Desk {
+    fn to_carrier(&mut self, frame: &str) {
+        if let Some(wire) = &mut self.carrier {
+            wire.send(ws::Message::text(frame));
+        }
+    }
+
+    fn to_model(&mut self, frame: &str) {
+        if let Some(wire) = &mut self.model {
+            wire.send(tungstenite::Message::text(frame));
+        }
+    }
+
+    fn open_model(&mut self, address: Address) {
+        self.dialling = Some(async move { dial::dial(&address, DIAL_LIMIT).await }.boxed());
+    }
+
+    fn close_model(&mut self) {
+        self.dialling = None;
+    }
+
+    fn close_carrier(&mut self) {}
+
+    fn rest(&mut self, request: RestRequest, after_ms: u64) {
+        let (requests, carrier) = (self.requests.clone(), self.carrier_side.clone());
+        self.performing.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            requests.perform(request, &*carrier).await;
+        });
+    }
+
+    fn last_words(&mut self, sentence: String) {
+        let _ = self.last_words.set(Some(sentence));
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::TopUp(more) => {
+                let verdict = self
+                    .grant
+                    .as_mut()
+                    .map_or(Verdict::Refused, |grant| grant.top_up(more));
+                self.verdicts.push_back(verdict);
+            }
+            Ask::Settle(used) => {
+                if let Some(grant) = self.grant.take() {
+                    grant.settle(used);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, fact: Fact) {
+        self.observer.record(&self.labels, fact);
+    }
+
+    fn over(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+    }
+}

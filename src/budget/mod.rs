@@ -62,13 +62,27 @@ pub struct Grant {
 impl Budget {
     /// Budgets of which nothing is used yet.
     pub fn new(settings: Settings) -> Arc<Self> {
-        Arc::new(Budget { settings, today, book: Mutex::default() })
+        Arc::new(Budget {
+            settings,
+            today,
+            book: Mutex::default(),
+        })
     }
 
     /// Reserves a call's first part; `None` when one of its accounts has too little left.
-    pub fn reserve(self: &Arc<Self>, agent: &Arc<str>, caller: &Arc<str>, amount: Usd) -> Option<Grant> {
+    pub fn reserve(
+        self: &Arc<Self>,
+        agent: &Arc<str>,
+        caller: &Arc<str>,
+        amount: Usd,
+    ) -> Option<Grant> {
         let (agent, caller) = (agent.clone(), caller.clone());
-        let mut grant = Grant { budget: self.clone(), agent, caller, amount: Usd::ZERO };
+        let mut grant = Grant {
+            budget: self.clone(),
+            agent,
+            caller,
+            amount: Usd::ZERO,
+        };
         match grant.top_up(amount) {
             Verdict::Granted(_) => Some(grant),
             Verdict::Refused => None,
@@ -91,8 +105,11 @@ impl Budget {
         let day = (self.today)();
         if book.day != day {
             book.day = day;
-            book.balances.values_mut().for_each(|balance| balance.spent = Usd::ZERO);
-            book.balances.retain(|_, balance| !balance.reserved.is_zero());
+            book.balances
+                .values_mut()
+                .for_each(|balance| balance.spent = Usd::ZERO);
+            book.balances
+                .retain(|_, balance| !balance.reserved.is_zero());
         }
         work(&mut book)
     }
@@ -161,7 +178,11 @@ impl Grant {
     }
 
     fn accounts(&self) -> [Account; 3] {
-        [Account::Day, Account::Agent(self.agent.clone()), Account::Caller(self.caller.clone())]
+        [
+            Account::Day,
+            Account::Agent(self.agent.clone()),
+            Account::Caller(self.caller.clone()),
+        ]
     }
 }
 
@@ -186,7 +207,11 @@ mod tests {
     }
 
     fn budget() -> Arc<Budget> {
-        Budget::new(Settings { day: cents(100), agent_day: cents(60), caller_day: cents(30) })
+        Budget::new(Settings {
+            day: cents(100),
+            agent_day: cents(60),
+            caller_day: cents(30),
+        })
     }
 
     fn names() -> (Arc<str>, Arc<str>, Arc<str>) {
@@ -198,9 +223,15 @@ mod tests {
         let (desk, ann, bob) = names();
         let budget = budget();
         let first = budget.reserve(&desk, &ann, cents(25)).unwrap();
-        assert!(budget.reserve(&desk, &ann, cents(10)).is_none(), "the caller has 5 cents left");
+        assert!(
+            budget.reserve(&desk, &ann, cents(10)).is_none(),
+            "the caller has 5 cents left"
+        );
         let second = budget.reserve(&desk, &bob, cents(30)).unwrap();
-        assert!(budget.reserve(&desk, &"eve".into(), cents(10)).is_none(), "the agent has 5 cents left");
+        assert!(
+            budget.reserve(&desk, &"eve".into(), cents(10)).is_none(),
+            "the agent has 5 cents left"
+        );
         first.settle(cents(1));
         assert_eq!((budget.spent(), budget.reserved()), (cents(1), cents(30)));
         assert!(budget.reserve(&desk, &ann, cents(29)).is_some());
@@ -229,11 +260,22 @@ mod tests {
     fn a_new_day_forgets_what_was_spent_and_keeps_what_is_promised() {
         static DAY: AtomicI64 = AtomicI64::new(1);
         let (desk, ann, bob) = names();
-        let settings = Settings { day: cents(20), agent_day: cents(20), caller_day: cents(20) };
+        let settings = Settings {
+            day: cents(20),
+            agent_day: cents(20),
+            caller_day: cents(20),
+        };
         let today = || DAY.load(Ordering::Relaxed);
-        let budget = Arc::new(Budget { settings, today, book: Mutex::default() });
+        let budget = Arc::new(Budget {
+            settings,
+            today,
+            book: Mutex::default(),
+        });
         let over_night = budget.reserve(&desk, &ann, cents(10)).unwrap();
-        budget.reserve(&desk, &bob, cents(10)).unwrap().settle(cents(10));
+        budget
+            .reserve(&desk, &bob, cents(10))
+            .unwrap()
+            .settle(cents(10));
         DAY.store(2, Ordering::Relaxed);
         assert_eq!((budget.spent(), budget.reserved()), (Usd::ZERO, cents(10)));
         over_night.settle(cents(5));
@@ -243,7 +285,11 @@ mod tests {
     #[test]
     fn calls_at_the_same_time_never_promise_themselves_the_same_dollar() {
         let (desk, ..) = names();
-        let settings = Settings { day: cents(50), agent_day: cents(100), caller_day: cents(100) };
+        let settings = Settings {
+            day: cents(50),
+            agent_day: cents(100),
+            caller_day: cents(100),
+        };
         let budget = Budget::new(settings);
         let taken: Vec<_> = std::thread::scope(|scope| {
             let reserve = |n: u64| {
@@ -251,7 +297,10 @@ mod tests {
                 move || budget.reserve(&desk, &format!("caller-{n}").into(), cents(1))
             };
             let threads: Vec<_> = (0..100).map(|n| scope.spawn(reserve(n))).collect();
-            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert_eq!(taken.len(), 50);
         assert_eq!(budget.reserved(), cents(50));

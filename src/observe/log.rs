@@ -8,9 +8,9 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,10 @@ pub enum Format {
 /// The first one to install a log wins; in tests there may be several.
 pub fn install(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::registry().with(filter).with(Lines { format }).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(Lines { format })
+        .try_init();
 }
 
 struct Lines {
@@ -46,7 +49,10 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 fn json(now: &jiff::Timestamp, level: Level, record: impl FnOnce(&mut dyn Visit)) -> String {
-    let mut line = format!("{{\"time\":\"{now:.3}\",\"level\":\"{}\"", level.as_str().to_lowercase());
+    let mut line = format!(
+        "{{\"time\":\"{now:.3}\",\"level\":\"{}\"",
+        level.as_str().to_lowercase()
+    );
     record(&mut Json(&mut line));
     line.push_str("}\n");
     line
@@ -154,7 +160,11 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let spent = Usd::from_nanos(14_261_600);
             tracing::info!(event = "call.turn", call = "rf-1", turn = 2, spent_usd = %spent, ok = true);
-            tracing::warn!(event = "odd", what = "a \"quoted\" word\n", left_usd = "unknown");
+            tracing::warn!(
+                event = "odd",
+                what = "a \"quoted\" word\n",
+                left_usd = "unknown"
+            );
         });
         kept.lock().unwrap().clone()
     }

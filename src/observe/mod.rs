@@ -44,7 +44,9 @@ pub struct Observer {
 
 impl Default for Observer {
     fn default() -> Self {
-        Observer { live: broadcast::Sender::new(LIVE_BACKLOG) }
+        Observer {
+            live: broadcast::Sender::new(LIVE_BACKLOG),
+        }
     }
 }
 
@@ -59,7 +61,10 @@ impl Observer {
         line(labels, &fact);
         count(labels, &fact);
         // Nobody watching is fine.
-        let _ = self.live.send(Live { labels: labels.clone(), fact });
+        let _ = self.live.send(Live {
+            labels: labels.clone(),
+            fact,
+        });
     }
 }
 
@@ -93,11 +98,17 @@ fn line(labels: &Labels, fact: &Fact) {
             line!(info, labels, fact, "call.minute", minute, cost_usd = %cost)
         }
         What::Sentence { cost } => line!(info, labels, fact, "call.sentence", cost_usd = %cost),
-        What::Unreported { model, transcription } => line!(
+        What::Unreported {
+            model,
+            transcription,
+        } => line!(
             info, labels, fact, "call.unreported", model_usd = %model, transcription_usd = %transcription
         ),
         What::Warned(cause) => line!(info, labels, fact, "call.warned", cause = cause.word()),
-        What::Interrupted { heard_ms, unheard_ms } => {
+        What::Interrupted {
+            heard_ms,
+            unheard_ms,
+        } => {
             line!(info, labels, fact, "call.interrupted", heard_ms, unheard_ms)
         }
         What::Digit => line!(info, labels, fact, "call.digit"),
@@ -144,10 +155,22 @@ fn line_of_loss(labels: &Labels, fact: &Fact, loss: &crate::realtime::Loss) {
             "is the model's url in [model.*] right, and can this machine reach it?",
         ),
         Loss::Refused(code) => ("refused", code.as_str(), help_for(code.as_str())),
-        Loss::Expired => ("expired", "", "the provider's session reached its maximum age"),
+        Loss::Expired => (
+            "expired",
+            "",
+            "the provider's session reached its maximum age",
+        ),
         Loss::Dropped => ("dropped", "", "the provider closed the connection"),
-        Loss::Slow => ("slow", "", "the provider reads slower than the caller speaks"),
-        Loss::Garbled => ("garbled", "", "what answers at the model's url does not speak this dialect"),
+        Loss::Slow => (
+            "slow",
+            "",
+            "the provider reads slower than the caller speaks",
+        ),
+        Loss::Garbled => (
+            "garbled",
+            "",
+            "what answers at the model's url does not speak this dialect",
+        ),
     };
     line!(error, labels, fact, "call.model_lost", reason, code, help);
 }
@@ -155,13 +178,17 @@ fn line_of_loss(labels: &Labels, fact: &Fact, loss: &crate::realtime::Loss) {
 /// What to mend, for the provider's codes that somebody must mend.
 fn help_for(code: &str) -> &'static str {
     match code {
-        "invalid_api_key" | "http_401" => "check the key that api_key_env or api_key_file of the model names",
+        "invalid_api_key" | "http_401" => {
+            "check the key that api_key_env or api_key_file of the model names"
+        }
         "http_403" | "account_deactivated" => "the account may not use this model",
         "model_not_found" | "invalid_model" | "http_400" => "check `model` in [model.*]",
         "insufficient_quota" | "billing_hard_limit_reached" | "credit_balance_exhausted" => {
             "the account with the provider has no money left"
         }
-        "beta_api_shape_disabled" => "this provider speaks the GA dialect only: dialect = \"openai\"",
+        "beta_api_shape_disabled" => {
+            "this provider speaks the GA dialect only: dialect = \"openai\""
+        }
         code if code.starts_with("settings.") => {
             "the session did not take this setting over, so no cap would hold; see docs/money.md"
         }
@@ -202,7 +229,8 @@ fn count(labels: &Labels, fact: &Fact) {
         }
         What::Interrupted { .. } => counter!("ringfence_interruptions_total").increment(1),
         What::Complained(code) => {
-            counter!("ringfence_model_errors_total", "code" => code.as_str().to_string()).increment(1);
+            counter!("ringfence_model_errors_total", "code" => code.as_str().to_string())
+                .increment(1);
         }
         What::BoundBroken { .. } => counter!("ringfence_bound_broken_total").increment(1),
         What::Ended(summary) => count_end(agent, summary),

@@ -1,0 +1,133 @@
+//! Who is on the line now.
+//!
+//! A webhook, a media stream, a callback and an operator all speak of the same call, each at its own door; here they find it. A call
+//! stays listed for a little while after its end, because the carrier asks what to say only when the stream has closed.
+
+use crate::admission::new_token;
+use crate::call::Order;
+use crate::carrier::{self, Document};
+use crate::units::{CallId, Id};
+use axum::extract::ws::WebSocket;
+use dashmap::DashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// How long a media stream may take to open after its token was made.
+const TOKEN_LIFE: Duration = Duration::from_secs(30);
+
+/// How long a call is remembered after its end.
+const MEMORY: Duration = Duration::from_secs(60);
+
+/// A media stream that has named its call.
+pub struct Opened {
+    /// Its socket.
+    pub socket: WebSocket,
+    /// Its codec, which has read the first frames.
+    pub stream: Box<dyn carrier::Stream>,
+}
+
+/// A call, as everybody but itself sees it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Our name for it.
+    pub call: CallId,
+    /// What its webhook was answered, and is answered again.
+    pub document: Document,
+    /// What the carrier is to say after the stream, once that is decided: by the call, before it closes the stream.
+    pub last_words: Arc<OnceLock<Option<String>>>,
+    orders: mpsc::Sender<Order>,
+}
+
+/// The call's own ends of what the switchboard gave others.
+pub struct Seat {
+    /// Where its media stream will come from.
+    pub door: oneshot::Receiver<Opened>,
+    /// What operators wish.
+    pub orders: mpsc::Receiver<Order>,
+    /// See [`Listed::last_words`].
+    pub last_words: Arc<OnceLock<Option<String>>>,
+}
+
+/// A place kept for a media stream.
+pub struct Kept {
+    /// The call it must be of.
+    pub carrier_call: Id,
+    /// Where to hand it.
+    pub door: oneshot::Sender<Opened>,
+    until: Instant,
+}
+
+/// The calls of this process.
+#[derive(Default)]
+pub struct Switchboard {
+    calls: DashMap<Id, Listed>,
+    tokens: DashMap<String, Kept>,
+}
+
+impl Switchboard {
+    /// The call that the carrier knows by this name, if it is on the line or was a moment ago.
+    pub fn find(&self, carrier_call: &Id) -> Option<Listed> {
+        self.calls.get(carrier_call).map(|listed| listed.clone())
+    }
+
+    /// Lists a call whose webhook is being answered. `document` makes the answer from the token of its media stream.
+    pub fn seat(
+        &self,
+        call: CallId,
+        carrier_call: &Id,
+        document: impl FnOnce(&str) -> Document,
+    ) -> (Seat, Document) {
+        let token = new_token();
+        let document = document(&token);
+        let (to_door, door) = oneshot::channel();
+        let (to_orders, orders) = mpsc::channel(4);
+        let last_words = Arc::new(OnceLock::new());
+        let listed = Listed {
+            call,
+            document: document.clone(),
+            last_words: last_words.clone(),
+            orders: to_orders,
+        };
+        let until = Instant::now() + TOKEN_LIFE;
+        self.tokens.retain(|_, kept| kept.until > Instant::now());
+        self.tokens.insert(
+            token,
+            Kept {
+                carrier_call: carrier_call.clone(),
+                door: to_door,
+                until,
+            },
+        );
+        self.calls.insert(carrier_call.clone(), listed);
+        (
+            Seat {
+                door,
+                orders,
+                last_words,
+            },
+            document,
+        )
+    }
+
+    /// Takes the place that a token stands for: once, and only while it is fresh.
+    pub fn take(&self, token: &str) -> Option<Kept> {
+        let (_, kept) = self.tokens.remove(token)?;
+        (kept.until > Instant::now()).then_some(kept)
+    }
+
+    /// Tells every call the same.
+    pub fn order_all(&self, order: Order) {
+        for listed in &self.calls {
+            // A call that has four wishes waiting, or is over, needs no fifth.
+            let _ = listed.orders.try_send(order);
+        }
+    }
+
+    /// Forgets a call that is over, after a while.
+    pub async fn forget(&self, carrier_call: &Id) {
+        tokio::time::sleep(MEMORY).await;
+        self.calls.remove(carrier_call);
+    }
+}
