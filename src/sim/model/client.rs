@@ -131,9 +131,7 @@ impl Model {
         wire["id"] = id.clone().into();
         wire["status"] = "completed".into();
         let item = Item::written(id, wire.clone());
-        let previous = self
-            .memory
-            .add(item, event["previous_item_id"].as_str())?;
+        let previous = self.memory.add(item, event["previous_item_id"].as_str())?;
         for kind in ["conversation.item.added", "conversation.item.done"] {
             let event = json!({"type": kind, "previous_item_id": previous, "item": wire});
             self.acknowledge(event);
@@ -178,10 +176,14 @@ pub(super) fn check_item(item: &Value) -> Result<(), Fault> {
         return wrong("item.id");
     }
     match item["type"].as_str() {
-        Some("function_call_output") if item["call_id"].is_string() && item["output"].is_string() => {
+        Some("function_call_output")
+            if item["call_id"].is_string() && item["output"].is_string() =>
+        {
             Ok(())
         }
-        Some("function_call") if item["name"].is_string() && item["arguments"].is_string() => Ok(()),
+        Some("function_call") if item["name"].is_string() && item["arguments"].is_string() => {
+            Ok(())
+        }
         Some("function_call_output" | "function_call") => wrong("item"),
         Some("message") => {
             let allowed: &[&str] = match item["role"].as_str() {

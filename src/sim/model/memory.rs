@@ -279,7 +279,9 @@ impl Memory {
         let mut same = Weight::default();
         if cache {
             let both = prompt.iter().zip(&self.last);
-            same = sum(&mut both.take_while(|(now, then)| now == then).map(|(now, _)| now));
+            same = sum(&mut both
+                .take_while(|(now, then)| now == then)
+                .map(|(now, _)| now));
             self.last = prompt;
         }
         Tokens {

@@ -183,8 +183,7 @@ impl Model {
             let said = format!("Incorrect API key provided: ****{tail}.");
             self.turn_away(3000, &Fault::new("invalid_api_key", said));
         } else if beta_header {
-            let said =
-                "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.";
+            let said = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.";
             self.turn_away(4000, &Fault::new("beta_api_shape_disabled", said));
         } else if !self.setup.prices.has(&model) {
             let said = format!("Model \"{model}\" is not supported in realtime mode.");

@@ -230,3 +230,69 @@ fn millis(began: Instant) -> u64 {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use tokio_tungstenite::connect_async;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+    async fn events(
+        socket: &mut (
+                 impl StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin
+             ),
+        until: &str,
+    ) -> Vec<Value> {
+        let mut seen = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(text) = message else {
+                continue;
+            };
+            let event: Value = serde_json::from_str(&text).unwrap();
+            seen.push(event);
+            if seen.last().unwrap()["type"] == until {
+                break;
+            }
+        }
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_client_on_a_real_socket_is_greeted_and_billed() {
+        let setup = Setup::parse(super::super::invoice::PRICES, "latency=1ms speed=100x").unwrap();
+        let server = ModelServer::new(setup, false);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let running = server.clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            running.serve(listener, stopped).await;
+        });
+        let url = format!("ws://{address}/v1/realtime?model=gpt-realtime-2.1");
+        // Without a key there is no upgrade at all.
+        assert!(connect_async(&url).await.is_err());
+
+        let mut request = url.into_client_request().unwrap();
+        let key = "Bearer sk-test".parse().unwrap();
+        request.headers_mut().insert("authorization", key);
+        let (mut socket, _) = connect_async(request).await.unwrap();
+        assert_eq!(events(&mut socket, "session.created").await.len(), 1);
+        let ask = json!({"type": "response.create"}).to_string();
+        socket.send(Message::text(ask)).await.unwrap();
+        let seen = events(&mut socket, "response.done").await;
+        assert_eq!(seen[0]["type"], "response.created");
+        let done = &seen.last().unwrap()["response"];
+        assert_eq!(done["usage"]["output_token_details"]["audio_tokens"], 30);
+        socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+
+        drop(stop);
+        task.await.unwrap();
+        assert_eq!(server.invoices().len(), 1);
+        assert_eq!(server.live(), 0);
+        assert!(server.total() > Usd::from_nanos(30 * 64_000));
+        assert_eq!(server.total(), server.invoices()[0].total());
+    }
+}

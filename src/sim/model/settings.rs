@@ -114,7 +114,10 @@ const SESSION: Shape = Shape::Merged(&[
     ("model", Shape::Text),
     ("instructions", Shape::Text),
     ("output_modalities", Shape::List),
-    ("audio", Shape::Merged(&[("input", INPUT), ("output", OUTPUT)])),
+    (
+        "audio",
+        Shape::Merged(&[("input", INPUT), ("output", OUTPUT)]),
+    ),
     ("max_output_tokens", Shape::Limit),
     ("tools", Shape::List),
     ("tool_choice", Shape::Anything),
@@ -203,9 +206,10 @@ impl Settings {
         complete(&mut input["turn_detection"], |given| {
             detection(given["type"].as_str().unwrap_or("server_vad"))
         });
-        complete(&mut input["transcription"], |_| {
-            json!({"model": null, "language": null, "prompt": null})
-        });
+        complete(
+            &mut input["transcription"],
+            |_| json!({"model": null, "language": null, "prompt": null}),
+        );
         let path = "session.audio.input.transcription.model";
         match input["transcription"].get("model") {
             Some(Value::String(model)) if !transcribes(model) => {
@@ -495,7 +499,10 @@ mod tests {
         for (patch, code, param) in cases {
             let mut settings = fresh();
             let fault = update(&mut settings, &patch).unwrap_err();
-            assert_eq!((fault.code, fault.param.as_deref()), (Some(code), Some(param)));
+            assert_eq!(
+                (fault.code, fault.param.as_deref()),
+                (Some(code), Some(param))
+            );
             assert_eq!(settings.echo(), fresh().echo());
         }
     }

@@ -158,12 +158,12 @@ impl Ear {
         }
     }
 
-    /// Follows the quietest the line gets: down at once, up by a decibel a second.
+    /// Follows the quietest the line gets: down at once, up by two decibels a second.
     fn learn_noise(&mut self, level: f32) {
         self.noise = if level < self.noise {
             self.noise + (level - self.noise) * 0.3
         } else {
-            (self.noise.max(0.000_3) * 1.002).min(level)
+            (self.noise.max(0.000_3) * 1.005).min(level)
         };
     }
 

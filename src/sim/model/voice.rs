@@ -150,11 +150,7 @@ mod tests {
     fn telephone_sound_is_read_and_written_back_unchanged() {
         for format in [Format::Pcmu, Format::Pcma] {
             let bytes: Vec<u8> = (0..=255).filter(|b| *b != 0x7F).collect();
-            assert_eq!(
-                encode(format, &decode(format, &bytes)),
-                bytes,
-                "{format:?}"
-            );
+            assert_eq!(encode(format, &decode(format, &bytes)), bytes, "{format:?}");
         }
     }
 }

@@ -80,7 +80,10 @@ impl Fault {
 
 /// `usage` with all of its sub-fields.
 pub fn usage(t: Tokens) -> Value {
-    let (read, written) = (t.text_in + t.audio_in + t.image_in, t.text_out + t.audio_out);
+    let (read, written) = (
+        t.text_in + t.audio_in + t.image_in,
+        t.text_out + t.audio_out,
+    );
     json!({
         "total_tokens": read + written, "input_tokens": read, "output_tokens": written,
         "input_token_details": {
