@@ -325,7 +325,7 @@ impl Model {
         }
         self.say(done);
         // It is sometimes absent; nobody may wait for it.
-        if self.invoice.responses.len() % 4 != 0 {
+        if !self.invoice.responses.len().is_multiple_of(4) {
             self.say(json!({"type": "rate_limits.updated", "rate_limits": [
                 {"name": "tokens", "limit": RATE_LIMIT, "remaining": left, "reset_seconds": 0.2},
             ]}));

@@ -28,7 +28,7 @@ fn a_turn_and_its_answer_come_in_the_providers_order() {
         conversation.item.done response.created response.output_item.added conversation.item.added \
         response.content_part.added response.output_audio_transcript.delta response.output_audio.delta \
         conversation.item.input_audio_transcription.delta conversation.item.input_audio_transcription.completed \
-        response.output_audio.delta response.output_audio_transcript.delta \
+        response.output_audio_transcript.delta response.output_audio.delta \
         response.output_audio.done response.output_audio_transcript.done \
         response.content_part.done conversation.item.done response.output_item.done response.done \
         rate_limits.updated";
@@ -130,10 +130,8 @@ fn sound_comes_after_the_latency_in_quarters_of_a_second_faster_than_it_plays() 
     );
     let deltas = talk.all("response.output_audio.delta");
     assert_eq!(deltas.len(), 16);
-    assert_eq!(
-        deltas[0]["delta"].as_str().map(str::len),
-        Some(2_000 / 3 * 4 + 4 - 0)
-    );
+    // 250 ms of mu-law are 2,000 bytes.
+    assert_eq!(deltas[0]["delta"].as_str().map(str::len), Some(2_668));
     assert_eq!(
         talk.when("response.done") - talk.when("response.output_audio.delta"),
         15 * 25
@@ -161,8 +159,8 @@ fn three_turns_are_billed_as_they_would_be_by_hand() {
     let turn = |n: usize| {
         stops[n]["audio_end_ms"].as_u64().unwrap() - starts[n]["audio_start_ms"].as_u64().unwrap()
     };
-    // 4.0 s and 2.0 s of speech, 0.5 s of silence behind it, and what there was of the prefix.
-    assert_eq!((turn(0), turn(1)), (4_480, 2_760));
+    // 4.0 s and 2.0 s of speech and 0.5 s of silence behind; before the second, the 0.2 s since the first are its prefix.
+    assert_eq!((turn(0), turn(1)), (4_500, 2_700));
     let bills = talk.model.invoice().responses;
     let count = |n: usize| {
         let t = bills[n].tokens;
@@ -177,21 +175,21 @@ fn three_turns_are_billed_as_they_would_be_by_hand() {
     };
     // Instructions are 40 bytes: 10 tokens. The greeting lasts 1.5 s.
     assert_eq!(count(0), (10, 0, 0, 0, 8, 30));
-    // + the greeting's 8 and 30, + the caller's item: 14 and 44. Nothing but 10 tokens of text is as before: no block.
-    assert_eq!(count(1), (32, 74, 0, 0, 23, 90));
-    // + the answer's 23 and 90, + 14 and 27. The first 74 of the audio are as before: one block of 64.
-    assert_eq!(count(2), (69, 191, 0, 64, 14, 56));
+    // + the greeting's 8 and 30, + the caller's item: 14 and 45. Nothing but 10 tokens of text is as before: no block.
+    assert_eq!(count(1), (32, 75, 0, 0, 23, 90));
+    // + the answer's 23 and 90, + 14 and 27. The first 75 of the audio are as before: one block of 64.
+    assert_eq!(count(2), (69, 192, 0, 64, 14, 54));
     assert_eq!(bills[0].nanos, 10 * 4_000 + 8 * 24_000 + 30 * 64_000);
     assert_eq!(
         bills[2].nanos,
-        69 * 4_000 + 127 * 32_000 + 64 * 400 + 14 * 24_000 + 56 * 64_000
+        69 * 4_000 + 128 * 32_000 + 64 * 400 + 14 * 24_000 + 54 * 64_000
     );
-    // What the wire said is what the invoice says; and each turn was listened to twice.
+    // What the wire said is what the invoice says; and each turn was also transcribed.
     let invoice = talk.model.invoice();
     assert_eq!(talk.reported_nanos(), invoice.responses_nanos());
     assert_eq!(
         invoice.transcription_nanos(),
-        (44 * 3_000 + 12 * 5_000) + (27 * 3_000 + 7 * 5_000)
+        (45 * 3_000 + 12 * 5_000) + (27 * 3_000 + 7 * 5_000)
     );
 }
 
@@ -424,4 +422,50 @@ fn the_same_call_is_the_same_to_the_byte() {
     let (one, other) = (talk("", script), talk("", script));
     assert_eq!(one.log, other.log);
     assert_eq!(one.model.invoice(), other.model.invoice());
+}
+
+#[test]
+fn nothing_a_client_sends_breaks_it() {
+    let mut talk = talk(
+        "transcription=late:1s",
+        "speak 900
+         quiet 700",
+    );
+    // The item of the turn is replaced by an empty one before its transcription comes.
+    let turn = talk.one("input_audio_buffer.committed")["item_id"].clone();
+    talk.tell(&json!({"type": "conversation.item.delete", "item_id": turn}));
+    talk.tell(&json!({"type": "conversation.item.create",
+        "item": {"id": turn, "type": "message", "role": "user", "content": []}}));
+    for text in ["[]", "7", "null", "\"x\"", "{\"type\": 3}", "{}"] {
+        talk.model.receive(talk.now, text);
+    }
+    for kind in [
+        "session.update",
+        "input_audio_buffer.append",
+        "conversation.item.create",
+        "conversation.item.truncate",
+        "response.create",
+        "response.cancel",
+    ] {
+        for field in [
+            "session",
+            "audio",
+            "item",
+            "item_id",
+            "response",
+            "response_id",
+        ] {
+            for value in [
+                json!(null),
+                json!([]),
+                json!(-1),
+                json!("x"),
+                json!({"x": {}}),
+            ] {
+                talk.tell(&json!({"type": kind, field: value}));
+            }
+        }
+    }
+    talk.wait(5_000);
+    assert_eq!(talk.end, None);
 }

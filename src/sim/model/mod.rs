@@ -17,6 +17,7 @@ mod memory;
 mod request;
 pub mod serve;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod talk;
 mod turns;

@@ -122,8 +122,7 @@ impl Model {
     }
 
     fn content(&mut self, asked: &Value, beside: bool) -> Plan {
-        let behaviour = self.setup.behaviour.clone();
-        if beside && behaviour.goodbye == Goodbye::Silent {
+        if beside && self.setup.behaviour.goodbye == Goodbye::Silent {
             return Plan::Nothing;
         }
         let heard = if beside {
@@ -147,49 +146,48 @@ impl Model {
                 call,
             };
         }
-        let limit = limit(asked);
         if asked["output_modalities"] == json!(["text"]) {
-            let most = limit.unwrap_or(LONGEST_TOKENS);
-            let count = match (behaviour.overrun, behaviour.to_limit) {
-                (true, _) => most * 3 / 2,
-                (_, true) => most,
-                _ => TEXT_WORDS.min(most),
-            };
-            return Plan::Text {
-                words: words("In words:", count),
-                cut: !behaviour.overrun && (behaviour.to_limit || TEXT_WORDS > most),
-            };
+            return self.written(limit(asked));
         }
+        self.spoken(asked, kind, heard)
+    }
+
+    fn written(&self, limit: Option<u64>) -> Plan {
+        let behaviour = &self.setup.behaviour;
+        let most = limit.unwrap_or(LONGEST_TOKENS);
+        let count = match (behaviour.overrun, behaviour.to_limit) {
+            (true, _) => most * 3 / 2,
+            (_, true) => most,
+            _ => TEXT_WORDS.min(most),
+        };
+        Plan::Text {
+            words: words("In words:", count),
+            cut: !behaviour.overrun && (behaviour.to_limit || TEXT_WORDS > most),
+        }
+    }
+
+    fn spoken(&self, asked: &Value, kind: Kind, heard: Option<(Vec<i16>, u32)>) -> Plan {
+        let behaviour = &self.setup.behaviour;
         let format = format(&asked["audio"]["output"]);
         let rate = format.rate();
-        let (sound, natural_ms) = match (heard, kind) {
-            (Some((samples, from)), _) if !samples.is_empty() => {
-                let spoken_ms = samples.len() as u64 * 1000 / u64::from(from);
-                let natural_ms = behaviour.answer_ms.unwrap_or(spoken_ms);
+        let (sound, natural_ms) = match heard {
+            Some((samples, from)) if !samples.is_empty() => {
+                let heard_ms = samples.len() as u64 * 1000 / u64::from(from);
+                let natural_ms = behaviour.answer_ms.unwrap_or(heard_ms);
                 (voice::resample(&samples, from, rate), natural_ms)
             }
-            (_, kind) => {
+            _ => {
                 let ms = match kind {
                     Kind::Greeting => behaviour.greeting_ms,
                     Kind::Goodbye => behaviour.goodbye_ms,
                     Kind::Remark => behaviour.answer_ms.unwrap_or(REMARK_MS),
                 };
-                (voice::hum(kind, ms, rate), ms)
+                // A minute of humming is enough; what is longer repeats it.
+                (voice::hum(kind, ms.min(60_000), rate), ms)
             }
         };
         let explicit = behaviour.answer_ms.filter(|_| kind == Kind::Remark);
-        let (total_ms, cut) = match limit {
-            Some(limit) if behaviour.overrun => (explicit.unwrap_or(limit * 3 / 2 * 50), false),
-            _ if behaviour.overrun => (natural_ms, false),
-            limit => {
-                let most_ms = longest(limit.unwrap_or(LONGEST_TOKENS)) * 50;
-                match natural_ms {
-                    _ if behaviour.to_limit => (most_ms, true),
-                    ms if ms.div_ceil(50) * 50 > most_ms => (most_ms, true),
-                    ms => (ms, false),
-                }
-            }
-        };
+        let (total_ms, cut) = self.length(natural_ms, explicit, limit(asked));
         let what = match kind {
             Kind::Greeting => "Hello!",
             Kind::Goodbye => "Goodbye!",
@@ -201,6 +199,20 @@ impl Model {
             total_ms,
             words: words(what, total_ms.div_ceil(50).div_ceil(4)),
             cut,
+        }
+    }
+
+    /// How long an answer becomes, in milliseconds, and whether its limit made it shorter.
+    fn length(&self, natural_ms: u64, explicit_ms: Option<u64>, limit: Option<u64>) -> (u64, bool) {
+        let behaviour = &self.setup.behaviour;
+        let most_ms = longest(limit.unwrap_or(LONGEST_TOKENS)) * 50;
+        match limit {
+            // Half as much again as it may, unless it was told how long.
+            Some(limit) if behaviour.overrun => (explicit_ms.unwrap_or(limit * 3 / 2 * 50), false),
+            None if behaviour.overrun => (natural_ms, false),
+            _ if behaviour.to_limit => (most_ms, true),
+            _ if natural_ms > most_ms => (most_ms, true),
+            _ => (natural_ms, false),
         }
     }
 }

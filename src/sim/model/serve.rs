@@ -36,6 +36,8 @@ pub struct ModelServer {
 
 #[derive(Debug, Default)]
 struct Books {
+    /// Connections, upgraded or not: what a session is numbered by, and seeded with.
+    knocked: u64,
     sessions: u64,
     live: BTreeMap<u64, Arc<Mutex<Model>>>,
     closed: VecDeque<Invoice>,
@@ -110,19 +112,24 @@ impl ModelServer {
         setup.unix_s = since.as_secs();
         let number = {
             let mut books = locked(&self.books);
-            books.sessions += 1;
-            books.sessions
+            books.knocked += 1;
+            books.knocked
         };
         let mut model = Model::new(setup, number);
         let config = WebSocketConfig::default()
             .max_message_size(Some(FRAME_BYTES))
             .max_frame_size(Some(FRAME_BYTES));
+        #[allow(clippy::result_large_err)] // as in `admit`
         let greet = |request: &Request, response: Response| admit(&mut model, request, response);
         let shaken =
             tokio_tungstenite::accept_hdr_async_with_config(socket, greet, Some(config)).await;
         let Ok(socket) = shaken else { return };
         let model = Arc::new(Mutex::new(model));
-        locked(&self.books).live.insert(number, model.clone());
+        {
+            let mut books = locked(&self.books);
+            books.sessions += 1;
+            books.live.insert(number, model.clone());
+        }
         // Leaves the books even when the task is dropped.
         let _leave = Leave {
             server: self,
@@ -291,7 +298,7 @@ mod tests {
         drop(stop);
         task.await.unwrap();
         assert_eq!(server.invoices().len(), 1);
-        assert_eq!(server.live(), 0);
+        assert_eq!((server.sessions(), server.live()), (1, 0));
         assert!(server.total() > Usd::from_nanos(30 * 64_000));
         assert_eq!(server.total(), server.invoices()[0].total());
     }

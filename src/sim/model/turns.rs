@@ -120,8 +120,12 @@ impl Model {
     /// Says what a transcription came to.
     pub(super) fn transcribed(&mut self, item: &str, event: Value) {
         if let Some(said) = event["transcript"].as_str() {
-            if let Some(found) = self.memory.find(item) {
-                found.wire["content"][0]["transcript"] = said.into();
+            // The client may have put something else in its place meanwhile.
+            let found = self.memory.find(item);
+            if let Some(part) = found.and_then(|item| item.wire.pointer_mut("/content/0"))
+                && part["type"] == "input_audio"
+            {
+                part["transcript"] = said.into();
             }
             let noise = self.ids.noise();
             self.say(json!({
