@@ -1,0 +1,335 @@
+//! A speech model that understands nothing, keeps the provider's protocol to the letter, and bills like it.
+//!
+//! One [`Model`] is one Realtime session as a value: text frames in, text frames out, a deadline, an invoice. It reads no
+//! clock and opens no socket, so an hour of conversation is tested in milliseconds; [`serve`] puts it behind a socket.
+//! It answers with the caller's own words, because those can be compared with what went in. It shares no code with the
+//! server that it is there to contradict.
+
+mod answer;
+mod behaviour;
+#[cfg(test)]
+mod claims;
+mod client;
+#[cfg(test)]
+mod hostile;
+mod invoice;
+mod memory;
+mod request;
+pub mod serve;
+mod settings;
+mod shape;
+#[cfg(test)]
+mod talk;
+mod turns;
+mod vad;
+mod voice;
+mod wire;
+
+pub use behaviour::{Behaviour, Goodbye, Lost, Report, Transcription, Update};
+pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill};
+
+use answer::Answer;
+use memory::Memory;
+use serde_json::{Value, json};
+use settings::Settings;
+use std::collections::{BTreeMap, VecDeque};
+use vad::Ear;
+use wire::{Fault, Ids};
+
+/// What a session is opened with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The price list; a model that is not in it does not exist.
+    pub prices: Prices,
+    /// How the model behaves.
+    pub behaviour: Behaviour,
+    /// The only key that is accepted; `None` accepts any that is not empty.
+    pub accept_key: Option<String>,
+    /// Whether what was read before is billed at the cached rate.
+    pub cache: bool,
+    /// The Unix time, in seconds, at the session's millisecond zero: what `expires_at` is counted from.
+    pub unix_s: u64,
+}
+
+impl Setup {
+    /// An honest provider with this price list (the text of `prices.toml`) and these words of behaviour.
+    ///
+    /// # Errors
+    /// Says what is wrong with either text.
+    pub fn parse(prices_toml: &str, behaviour: &str) -> Result<Setup, String> {
+        Ok(Setup {
+            prices: Prices::parse(prices_toml)?,
+            behaviour: Behaviour::parse(behaviour)?,
+            accept_key: None,
+            cache: true,
+            unix_s: 0,
+        })
+    }
+}
+
+/// What the model does with its socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// Sends a text frame.
+    Text(String),
+    /// Closes properly; nothing follows.
+    Close {
+        /// The close code.
+        code: u16,
+        /// The reason.
+        reason: String,
+    },
+    /// Breaks the connection without a word; nothing follows.
+    Drop,
+}
+
+/// What is to be done later.
+#[derive(Debug)]
+enum Task {
+    /// Send this.
+    Say(Value),
+    /// Go on with the response of this id.
+    Go(String),
+    /// Say what the caller said in an item.
+    Transcribed { item: String, event: Value },
+    /// The session is as old as it may become.
+    Expire,
+    /// The connection breaks.
+    Lose,
+}
+
+/// One Realtime session.
+#[derive(Debug)]
+pub struct Model {
+    setup: Setup,
+    ids: Ids,
+    now: u64,
+    over: bool,
+    conversation: String,
+    settings: Settings,
+    ear: Ear,
+    /// The id the turn being spoken will have.
+    next_turn: Option<String>,
+    memory: Memory,
+    /// Responses that run.
+    answers: Vec<Answer>,
+    tools: VecDeque<(String, String)>,
+    invoice: Invoice,
+    agenda: BTreeMap<(u64, u64), Task>,
+    planned: u64,
+    out: VecDeque<Out>,
+}
+
+impl Model {
+    /// A session nobody has connected to yet. The same setup, seed and inputs give the same outputs.
+    pub fn new(setup: Setup, seed: u64) -> Self {
+        let mut ids = Ids::new(seed);
+        let settings = Settings::new(&ids.next("sess"), "", 0);
+        Model {
+            conversation: ids.next("conv"),
+            ear: Ear::new(24_000, 0),
+            tools: setup.behaviour.tools.iter().cloned().collect(),
+            ids,
+            setup,
+            settings,
+            now: 0,
+            over: true,
+            next_turn: None,
+            memory: Memory::default(),
+            answers: Vec::new(),
+            invoice: Invoice::default(),
+            agenda: BTreeMap::new(),
+            planned: 0,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Opens the session. Like the provider it accepts the upgrade first, and says afterwards why it will not serve.
+    ///
+    /// # Errors
+    /// The HTTP status that refuses the upgrade: 401 without an `Authorization` header, 404 for another path.
+    pub fn connect(
+        &mut self,
+        now_ms: u64,
+        path_and_query: &str,
+        authorization: Option<&str>,
+        beta_header: bool,
+    ) -> Result<(), u16> {
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
+        if !path.ends_with("/v1/realtime") {
+            return Err(404);
+        }
+        let key = authorization
+            .ok_or(401_u16)?
+            .trim_start_matches("Bearer ")
+            .trim();
+        self.now = now_ms;
+        self.over = false;
+        let model = form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "model")
+            .map(|(_, model)| model.into_owned())
+            .unwrap_or_default();
+        let accepted = match &self.setup.accept_key {
+            Some(wanted) => key == wanted,
+            None => !key.is_empty(),
+        };
+        if !accepted {
+            // The provider quotes the end of the key; whoever logs its prose leaks it.
+            let tail: String = key
+                .chars()
+                .skip(key.chars().count().saturating_sub(4))
+                .collect();
+            let said = format!("Incorrect API key provided: ****{tail}.");
+            self.turn_away(3000, &Fault::new("invalid_api_key", said));
+        } else if beta_header {
+            let said = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.";
+            self.turn_away(4000, &Fault::new("beta_api_shape_disabled", said));
+        } else if !self.setup.prices.has(&model) {
+            let said = format!("Model \"{model}\" is not supported in realtime mode.");
+            self.turn_away(4000, &Fault::new("invalid_model", said));
+        } else {
+            self.begin(&model);
+        }
+        Ok(())
+    }
+
+    fn turn_away(&mut self, code: u16, fault: &Fault) {
+        self.say(fault.event(None));
+        let reason = format!(
+            "invalid_request_error.{}",
+            fault.code.unwrap_or("invalid_request")
+        );
+        self.end(Out::Close { code, reason });
+    }
+
+    fn begin(&mut self, model: &str) {
+        let lasts = self.setup.behaviour.expire_ms;
+        let expires_at = self.setup.unix_s + (self.now + lasts) / 1000;
+        self.settings = Settings::new(&self.ids.next("sess"), model, expires_at);
+        self.invoice.model = model.to_string();
+        self.plan(self.now + lasts, Task::Expire);
+        if let Some(Lost::At(ms)) = self.setup.behaviour.lost {
+            self.plan(self.now + ms, Task::Lose);
+        }
+        self.say(json!({"type": "session.created", "session": self.settings.echo()}));
+        self.surprise("session.mood.updated");
+    }
+
+    /// Takes a text frame of the client.
+    pub fn receive(&mut self, now_ms: u64, text: &str) {
+        self.wake(now_ms);
+        if !self.over {
+            self.read(text);
+        }
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now_ms: u64) {
+        while let Some(entry) = self.agenda.first_entry()
+            && entry.key().0 <= now_ms
+            && !self.over
+        {
+            // Each at its own time, so that a late caller gets the same events as a punctual one.
+            self.now = self.now.max(entry.key().0);
+            let task = entry.remove();
+            self.perform(task);
+        }
+        self.now = self.now.max(now_ms);
+    }
+
+    fn perform(&mut self, task: Task) {
+        match task {
+            Task::Say(event) => self.say(event),
+            Task::Go(response) => self.go_on(&response),
+            Task::Transcribed { item, event } => self.transcribed(&item, event),
+            Task::Lose => self.end(Out::Drop),
+            Task::Expire => {
+                let said = "Your session hit the maximum duration of 60 minutes.";
+                self.say(Fault::new("session_expired", said).event(None));
+                self.end(Out::Close {
+                    code: 1001,
+                    reason: said.to_string(),
+                });
+            }
+        }
+    }
+
+    /// When to call [`Model::wake`].
+    pub fn deadline(&self) -> Option<u64> {
+        let first = self.agenda.first_key_value().map(|((due, _), _)| *due);
+        first.filter(|_| !self.over)
+    }
+
+    /// The next thing to do with the socket.
+    pub fn poll(&mut self) -> Option<Out> {
+        self.out.pop_front()
+    }
+
+    /// The client is gone. What ran is billed as far as it got.
+    pub fn hang_up(&mut self, now_ms: u64) {
+        self.wake(now_ms);
+        self.over = true;
+    }
+
+    /// Whether the session is over, by whichever side.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Makes the next answer to the caller a call of this function.
+    pub fn call_next(&mut self, name: &str, arguments: &str) {
+        self.tools.push_back((name.into(), arguments.into()));
+    }
+
+    /// What the session is billed so far, running responses included.
+    pub fn invoice(&self) -> Invoice {
+        let mut invoice = self.invoice.clone();
+        let running = self
+            .answers
+            .iter()
+            .map(|answer| self.bill(answer, "in_progress"));
+        invoice.responses.extend(running);
+        invoice
+    }
+
+    /// Sends an event, now.
+    fn say(&mut self, mut event: Value) {
+        if self.over {
+            return;
+        }
+        event["event_id"] = self.ids.next("event").into();
+        if self.setup.behaviour.unknown_events {
+            event["x_unheard_of"] = json!({"key": [1, null]});
+        }
+        self.out.push_back(Out::Text(event.to_string()));
+    }
+
+    /// Sends that an item is created, cut or deleted: now, or late.
+    fn acknowledge(&mut self, event: Value) {
+        match self.setup.behaviour.acks_late_ms {
+            0 => self.say(event),
+            late => self.plan(self.now + late, Task::Say(event)),
+        }
+    }
+
+    /// Sends an event nobody knows, if the behaviour wants that.
+    fn surprise(&mut self, kind: &str) {
+        if self.setup.behaviour.unknown_events {
+            self.say(json!({"type": kind, "value": {"deep": [true, 1.5, "x"]}}));
+        }
+    }
+
+    fn plan(&mut self, due: u64, task: Task) {
+        self.planned += 1;
+        self.agenda.insert((due, self.planned), task);
+    }
+
+    fn end(&mut self, how: Out) {
+        if !self.over {
+            self.out.push_back(how);
+        }
+        self.over = true;
+    }
+}
