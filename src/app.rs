@@ -1,1 +1,198 @@
-//! (to come)
+//! Builds the server from its settings, and drains it politely.
+//!
+//! Everything is built before the port opens, so that a server which listens is a server which works. On the way out the order is
+//! reversed: no new calls, then a goodbye for each live one, then the port closes.
+
+use crate::admission::Admission;
+use crate::bridge::switchboard::Switchboard;
+use crate::budget::Budget;
+use crate::call::Order;
+use crate::carrier::CARRIERS;
+use crate::config::Settings;
+use crate::http::{self, Doors, Health};
+use crate::observe::Observer;
+use crate::requests::{Requests, Unable};
+use axum::serve::ListenerExt;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+/// How long live calls may take to say goodbye when the server is told to stop: the longest goodbye, the hang-up, and the
+/// carrier's own confirmation.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the server could not start. Nothing of it is left then.
+#[derive(Debug)]
+pub enum Unstarted {
+    /// The port could not be opened.
+    Listen(SocketAddr, io::Error),
+    /// Requests to the carrier cannot be made.
+    Requests(Unable),
+}
+
+impl fmt::Display for Unstarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unstarted::Listen(address, error) => {
+                write!(
+                    f,
+                    "cannot listen on {address}: {error}. Is another server running there?"
+                )
+            }
+            Unstarted::Requests(unable) => write!(f, "cannot make requests: {}", unable.0),
+        }
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    /// Where.
+    pub address: SocketAddr,
+    /// What it writes down, live.
+    pub observer: Observer,
+    /// The budgets above its calls.
+    pub budget: Arc<Budget>,
+    admission: Arc<Admission>,
+    switchboard: Arc<Switchboard>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Builds everything, opens the port, and begins to take calls.
+    ///
+    /// # Errors
+    /// [`Unstarted`] says what stood in the way.
+    pub async fn start(settings: Settings) -> Result<Server, Unstarted> {
+        install_cryptography();
+        let listen = settings.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| Unstarted::Listen(listen, error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Unstarted::Listen(listen, error))?;
+        Server::start_on(settings, listener, address)
+    }
+
+    /// The same, on a port that is open already.
+    ///
+    /// # Errors
+    /// [`Unstarted`] says what stood in the way.
+    pub fn start_on(
+        settings: Settings,
+        listener: TcpListener,
+        address: SocketAddr,
+    ) -> Result<Server, Unstarted> {
+        install_cryptography();
+        let observer = Observer::default();
+        let budget = Budget::new(settings.budget.clone());
+        let admission = Arc::new(Admission::new(
+            settings.agents.clone(),
+            settings.limits,
+            budget.clone(),
+        ));
+        let switchboard = Arc::new(Switchboard::default());
+        let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
+        let mut doors = Vec::new();
+        for (name, own) in settings.carriers {
+            let Some((_, new)) = CARRIERS.iter().find(|(known, _)| *known == name) else {
+                continue;
+            };
+            let requests = Requests::new(own.account.clone(), own.auth_token.clone())
+                .map_err(Unstarted::Requests)?;
+            doors.push(Arc::new(Doors {
+                name,
+                carrier: Arc::from(new(own)),
+                requests,
+                admission: admission.clone(),
+                switchboard: switchboard.clone(),
+                observer: observer.clone(),
+                pending: pending.clone(),
+            }));
+        }
+        let health = Health {
+            admission: admission.clone(),
+            metrics: metrics(),
+        };
+        let router = http::router(doors, health);
+        let (stop, stopped) = oneshot::channel();
+        // Sound is many small frames, each of them due now.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        let serving = tokio::spawn(async move {
+            let until = async {
+                let _ = stopped.await;
+            };
+            axum::serve(listener, router)
+                .with_graceful_shutdown(until)
+                .await
+        });
+        Ok(Server {
+            address,
+            observer,
+            budget,
+            admission,
+            switchboard,
+            stop,
+            serving,
+        })
+    }
+
+    /// Calls that are on the line now.
+    pub fn calls(&self) -> usize {
+        self.admission.on_the_line()
+    }
+
+    /// Takes no more calls, lets the live ones say goodbye, and closes the port. Tells how many had to be cut off.
+    pub async fn drain(self, hurry: impl Future<Output = ()>) -> usize {
+        self.admission.drain();
+        tracing::info!(event = "server.draining", calls = self.calls());
+        self.switchboard.order_all(Order::WrapUp);
+        let quiet = async {
+            while self.calls() > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = quiet => {}
+            () = tokio::time::sleep(DRAIN_PATIENCE) => {}
+            () = hurry => {
+                self.switchboard.order_all(Order::HangUp);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        let left = self.calls();
+        let _ = self.stop.send(());
+        // Sockets that are still open do not keep a process that has nothing more to say.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
+        tracing::info!(event = "server.stopped", cut_off = left);
+        left
+    }
+}
+
+/// One provider of cryptography for the whole process. It may be installed already, by a test or by the simulators.
+pub fn install_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The one recorder of metrics that a process can have.
+fn metrics() -> PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            // Somebody else's recorder would have to be installed before ours: then theirs has the metrics.
+            let _ = metrics::set_global_recorder(recorder);
+            handle
+        })
+        .clone()
+}

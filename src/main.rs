@@ -1,2 +1,5 @@
 //! Parse the arguments, run the command, turn its end into an exit code.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    ringfence::cli::main()
+}

@@ -5,7 +5,7 @@
 
 mod book;
 
-pub use book::{Listing, PriceBook};
+pub use book::{BUILT_IN, Listing, PriceBook};
 
 use crate::units::Usd;
 

@@ -18,6 +18,10 @@ use super::record::Cost;
 const ITEM_TOKENS: u64 = 14;
 /// Milliseconds of the caller's sound in one token.
 const HEARD_MS_PER_TOKEN: u64 = 100;
+/// Milliseconds of the model's speech in one token.
+const SPOKEN_MS_PER_TOKEN: u64 = 50;
+/// How much of the caller can be listened to beyond the length of an answer.
+const LISTENING_MS: u64 = 10_000;
 /// Milliseconds in a carrier's minute.
 pub const MINUTE_MS: u64 = 60_000;
 
@@ -191,10 +195,14 @@ impl Meter {
         self.reading().plus(speech(&self.model, max_output_tokens))
     }
 
-    /// The longest answer whose bound is at most `room`, in tokens.
+    /// The longest answer that `room` has money for, in tokens: its own bound, and what transcribing the caller can cost for as
+    /// long as it is spoken, and a little longer. Else listening to the caller, who may cut in, would have to wait for the report.
     pub fn longest_answer(&self, room: Usd) -> u64 {
-        let each = speech(&self.model, 1).nanos().max(1);
-        room.less(self.reading()).nanos() / each
+        let each = speech(&self.model, 1).plus(self.forwarding(SPOKEN_MS_PER_TOKEN));
+        let room = room
+            .less(self.reading())
+            .less(self.forwarding(LISTENING_MS));
+        room.nanos() / each.nanos().max(1)
     }
 
     /// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.
@@ -334,7 +342,7 @@ impl Meter {
 
     /// What it cost to have this many milliseconds generated (20 tokens a second; facts: section 5.1).
     pub fn speech_cost(&self, ms: u64) -> Usd {
-        Usd::from_nanos(self.model.audio_out).times(ms / 50)
+        Usd::from_nanos(self.model.audio_out).times(ms / SPOKEN_MS_PER_TOKEN)
     }
 }
 

@@ -85,7 +85,8 @@ impl Call {
         self.listen(out);
     }
 
-    /// Sends on the caller's sound that waits, as far as its transcription can be afforded.
+    /// Sends on the caller's sound that waits, as far as its transcription can be afforded. While an answer is open it may wait: the
+    /// answer's report will make room.
     fn listen(&mut self, out: &mut Vec<Output>) {
         if self.phase != Phase::Talking || self.waiting_ms == 0 {
             return;
@@ -95,7 +96,7 @@ impl Call {
             self.waiting_ms = 0;
             self.meter.forwarded(ms);
             out.push(Output::Realtime(ToModel::Append { ms }));
-        } else if !self.allowance.may_grow() {
+        } else if !self.allowance.may_grow() && !self.turns.is_answering() {
             self.wrap_up(self.money_cause(), out);
         }
     }

@@ -123,6 +123,18 @@ pub fn load(
     read(Some((&name, &text)), variables)
 }
 
+/// Reads settings from a text instead of a file; `name` is what mistakes call it.
+///
+/// # Errors
+/// Every mistake that could be found, in the order of reading.
+pub fn parse(
+    name: &str,
+    text: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Settings, Vec<Mistake>> {
+    read(Some((name, text)), environment.into_iter().collect())
+}
+
 /// Reads settings from the text of a file and from variables.
 fn read(
     file: Option<(&str, &str)>,

@@ -1,1 +1,118 @@
-//! (to come)
+//! The doors: where carriers come in, and where health is asked for.
+//!
+//! A door checks who is there, and hands on; it decides nothing about a call. Every body and frame has a maximum size, and whoever
+//! cannot prove to be the carrier gets 403 and costs nothing.
+
+pub mod health;
+pub mod media;
+pub mod voice;
+
+use crate::admission::Admission;
+use crate::bridge::switchboard::Switchboard;
+use crate::carrier::{Carrier, Forged, Request};
+use crate::observe::Observer;
+use crate::realtime::DIALECTS;
+use crate::requests::Requests;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::routing::{any, get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The largest webhook body: carriers post a few kilobytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// One carrier's doors: everything they need.
+pub struct Doors {
+    /// The carrier's name, which is also the first part of the doors' paths.
+    pub name: &'static str,
+    /// Its language.
+    pub carrier: Arc<dyn Carrier>,
+    /// What performs its requests.
+    pub requests: Requests,
+    /// Who may come in.
+    pub admission: Arc<Admission>,
+    /// Who is in.
+    pub switchboard: Arc<Switchboard>,
+    /// Who writes it down.
+    pub observer: Observer,
+    /// Places for sockets that have not yet named their call.
+    pub pending: Arc<Semaphore>,
+}
+
+/// What health depends on.
+#[derive(Clone)]
+pub struct Health {
+    /// Says whether new calls are taken.
+    pub admission: Arc<Admission>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+}
+
+/// All doors of the server.
+pub fn router(carriers: Vec<Arc<Doors>>, health: Health) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(health);
+    for doors in carriers {
+        let name = doors.name;
+        let own = Router::new()
+            .route(&format!("/{name}/voice"), post(voice::offered))
+            .route(&format!("/{name}/ended"), post(voice::ended))
+            .route(&format!("/{name}/status"), post(voice::status))
+            .route(&format!("/{name}/media/{{token}}"), any(media::opened))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(doors);
+        router = router.merge(own);
+    }
+    router
+}
+
+/// Hands a request to `read` as it arrived.
+fn as_arrived<T>(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+    read: impl FnOnce(Request<'_>) -> T,
+) -> T {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
+    read(Request {
+        method: method.as_str(),
+        path_and_query,
+        body,
+        header: &header,
+    })
+}
+
+/// What to say in the log about a request that was not believed, and what to do about it.
+fn why_forged(forged: Forged) -> (&'static str, &'static str) {
+    match forged {
+        Forged::Unsigned => ("unsigned", "somebody who is not the carrier; nothing to do"),
+        Forged::WrongSignature => (
+            "wrong signature",
+            "if this was the carrier: is server.public_url exactly the address in its settings, and the auth token its primary one?",
+        ),
+        Forged::UnknownScheme => (
+            "unknown signature scheme",
+            "switch the carrier's webhook signatures back to HMAC-SHA1",
+        ),
+        Forged::ForeignAccount => (
+            "foreign account",
+            "is the configured account the one that owns the number?",
+        ),
+    }
+}
+
+/// The codec maker for a dialect's name.
+fn new_dialect(name: &str) -> Option<crate::realtime::NewDialect> {
+    DIALECTS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, make)| *make)
+}

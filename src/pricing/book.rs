@@ -29,7 +29,8 @@ pub struct PriceBook {
 }
 
 /// The book that comes with the program.
-const BUILT_IN: &str = include_str!("../../config/prices.toml");
+/// The text of the price book that comes with the program.
+pub const BUILT_IN: &str = include_str!("../../config/prices.toml");
 
 /// What is wrong with a block of the book.
 type Wrong = String;

@@ -22,8 +22,8 @@ fn capped(end: u64) -> Rules {
 #[test]
 fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
     check_with(
-        capped(8),
-        cents(8),
+        capped(6),
+        cents(6),
         "
         0.0  carrier   started
         0.0  realtime  ready
@@ -31,7 +31,7 @@ fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
         2.0  realtime  turn you-1
         2.1  realtime  began r1
         2.2  realtime  spoke-all r1 me-1 15.0s
-        2.3  realtime  done r1 incomplete 60 10 75 300
+        2.3  realtime  done r1 incomplete 60 10 75 320
        17.4  carrier   played 1:15020:g0
        18.0  carrier   heard 1.0s
        19.0  realtime  turn you-2
@@ -44,22 +44,29 @@ fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
             0.0    realtime  open
             0.0    fact      minute $0.0125
             0.0    fact      answered
-            0.0    carrier   limit 310s
+            0.0    carrier   limit 240s
             0.0    realtime  configure
             0.0    fact      ready
             1.0    realtime  append 1000ms
-            2.0    realtime  respond r1 max 807
+            2.0    realtime  respond r1 max 428
             2.2    carrier   play 1:15000:g0 15000ms
             2.2    fact      first-word
-            2.3    fact      turn $0.02156
+            2.3    fact      turn $0.02284
             2.3    fact      warned
             2.3    realtime  add System("This call must end soon. Answer in one or two sentences and bring it to a close.")
             17.2   carrier   play 1:15020:g0 20ms
             18.0   realtime  append 1000ms
-            19.0   realtime  respond r2 max 313
+            19.0   fact      wrapping-up
+            19.0   realtime  goodbye r2 max 200
             19.2   carrier   play 2:2000:g0 2000ms
             19.3   fact      turn $0.00284
             21.2   carrier   play 2:2020:g0 20ms
+            21.3   fact      unreported $0.00016
+            21.3   realtime  close
+            21.3   carrier   close
+            21.3   budget    Settle(Usd(38340000))
+            21.3   fact      ended
+            21.3   over      SaidGoodbye(Spend)
         "#]],
     );
 }
@@ -245,7 +252,7 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_ends_the_call() {
         1.0  realtime  turn you-1
         1.1  realtime  began r1
         1.15 budget    granted 0.10
-        2.0  realtime  done r1 completed 60 10 75 1000
+        2.0  realtime  done r1 completed 60 10 75 900
         3.0  realtime  turn you-2
         9.0  wait
     ",
@@ -256,9 +263,9 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_ends_the_call() {
             0.0    carrier   limit 310s
             0.0    realtime  configure
             0.0    fact      ready
-            1.0    realtime  respond r1 max 1024
+            1.0    realtime  respond r1 max 989
             1.1    budget    TopUp(Usd(100000000))
-            2.0    fact      turn $0.06636
+            2.0    fact      turn $0.05996
             3.0    realtime  respond r2 max 1024
             9.0    budget    TopUp(Usd(100000000))
         "#]],

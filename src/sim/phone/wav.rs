@@ -17,6 +17,15 @@ pub fn read(path: &Path) -> Result<Vec<i16>, String> {
     samples(reader).map_err(|what| wrong(&what))
 }
 
+/// Reads a WAV that is in memory, as [`read`] reads a file.
+///
+/// # Errors
+/// Says why it is not such a sound.
+pub fn read_bytes(bytes: &[u8]) -> Result<Vec<i16>, String> {
+    let reader = WavReader::new(bytes).map_err(|error| error.to_string())?;
+    samples(reader)
+}
+
 /// Reads a file of bare samples, 16 kHz, signed 16 bit, little-endian, mono, as samples of 8 kHz.
 ///
 /// # Errors

@@ -1,0 +1,213 @@
+//! The whole world of a call, on the loopback: a speech model, a carrier's REST API, and the real server between them.
+//!
+//! The demonstration, the scenarios and the tests all ring the same server over the same sockets; nothing in it is pretended but the
+//! two parties at its ends.
+
+use crate::app::Server;
+use crate::config;
+use crate::pricing::BUILT_IN;
+use crate::sim::model::serve::ModelServer;
+use crate::sim::phone::call::Wires;
+use crate::sim::phone::rest::RestServer;
+use crate::sim::phone::{self, report::Report};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// The account of the simulated carrier.
+const ACCOUNT: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// What it signs with. It opens nothing but a simulation.
+const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// What is to be different from an ordinary world.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The model's manners, in the simulator's words.
+    pub model: String,
+    /// Nobody answers at the model's address.
+    pub model_unreachable: bool,
+    /// Settings over the ordinary ones: the agent's, with `cap.` before those of a cap; the model's; `limits.` and `budget.`.
+    pub settings: Vec<(String, String)>,
+    /// More of the configuration, such as other agents.
+    pub more: String,
+    /// The port to listen on; any free one unless it says.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The settings of an ordinary world.
+fn text(listen: SocketAddr, model: SocketAddr, rest: &str) -> String {
+    format!(
+        r#"
+[server]
+listen = "{listen}"
+public_url = "http://{listen}"
+[carrier.twilio]
+api_base = "{rest}"
+[model.main]
+url = "ws://{model}/v1/realtime"
+model = "gpt-realtime-2.1"
+[agent.desk]
+numbers = ["*"]
+models = ["main"]
+instructions = "You answer the phone. Say that you are an automated assistant."
+greeting = "Greet the caller and ask how you can help."
+[agent.desk.cap]
+spend = {{ warn = 0.40, end = 0.50 }}
+duration = {{ warn = "4m", end = "5m" }}
+[limits]
+calls = 200
+per_caller_per_hour = 100000
+[budget]
+day_usd = 900
+agent_day_usd = 900
+caller_day_usd = 900
+"#
+    )
+}
+
+/// Where in the configuration a setting of a plan stands.
+fn variable(key: &str) -> String {
+    let path = match key {
+        "audio" | "max_output_tokens" | "context_tokens" | "transcription" | "answer_timeout" => {
+            format!("model.main.{key}")
+        }
+        "barge_in" | "lead" => format!("agent.desk.line.{key}"),
+        _ if key.starts_with("limits.") || key.starts_with("budget.") => key.to_string(),
+        _ => format!("agent.desk.{key}"),
+    };
+    format!("RINGFENCE__{}", path.replace('.', "__").to_uppercase())
+}
+
+/// The settings of a planned world whose parties listen at these addresses.
+///
+/// # Errors
+/// The plan's settings that make no sense.
+pub fn settings(
+    plan: &Plan,
+    listen: SocketAddr,
+    model: SocketAddr,
+    rest: &str,
+) -> Result<config::Settings, String> {
+    let secrets = [
+        ("OPENAI_API_KEY", "sk-simulated"),
+        ("TWILIO_ACCOUNT_SID", ACCOUNT),
+        ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
+    ];
+    let own = plan
+        .settings
+        .iter()
+        .map(|(key, value)| (variable(key), value.clone()));
+    let secrets = secrets.map(|(name, value)| (name.to_string(), value.to_string()));
+    let variables = secrets.into_iter().chain(own);
+    config::parse(
+        "the plan",
+        &(text(listen, model, rest) + &plan.more),
+        variables,
+    )
+    .map_err(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        told.join("\n")
+    })
+}
+
+/// A model's setup with the built-in prices.
+///
+/// # Errors
+/// Words that are not understood.
+pub fn model_setup(words: &str) -> Result<crate::sim::model::Setup, String> {
+    crate::sim::model::Setup::parse(BUILT_IN, words)
+}
+
+/// A world that runs.
+pub struct World {
+    /// The server under test.
+    pub server: Server,
+    /// The model, which keeps an invoice of its own.
+    pub model: ModelServer,
+    /// The carrier's REST API.
+    pub rest: RestServer,
+    wires: Wires,
+    calls: AtomicU64,
+    stop_model: oneshot::Sender<()>,
+}
+
+impl World {
+    /// Starts all three.
+    ///
+    /// # Errors
+    /// Says what could not be started.
+    pub async fn start(plan: &Plan) -> Result<World, String> {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (model_listener, model_address) = listen(any).await?;
+        let (listener, address) = listen(plan.listen.unwrap_or(any)).await?;
+        let rest = RestServer::start(ACCOUNT, AUTH_TOKEN).await?;
+        let settings = settings(plan, address, model_address, rest.base())?;
+        let server =
+            Server::start_on(settings, listener, address).map_err(|error| error.to_string())?;
+        let model = ModelServer::new(model_setup(&plan.model)?, false);
+        let (stop_model, stopped) = oneshot::channel();
+        if !plan.model_unreachable {
+            let model = model.clone();
+            tokio::spawn(async move {
+                let until = async {
+                    let _ = stopped.await;
+                };
+                model.serve(model_listener, until).await;
+            });
+        }
+        let wires = Wires::new()?.with_rest(rest.clone());
+        Ok(World {
+            server,
+            model,
+            rest,
+            wires,
+            calls: AtomicU64::new(0),
+            stop_model,
+        })
+    }
+
+    /// A phone that will call the server: a caller of its own, with a call of its own.
+    pub fn phone(&self) -> phone::Setup {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let webhook = format!("http://{}/twilio/voice", self.server.address);
+        let mut setup =
+            phone::Setup::new(&webhook, ACCOUNT, AUTH_TOKEN, &format!("CA{number:032x}"));
+        setup.status_callback = Some(format!("http://{}/twilio/status", self.server.address));
+        setup.from = format!("+1415555{:04}", number % 10_000);
+        setup.seed = number;
+        setup
+    }
+
+    /// Rings, and tells what the phone saw and heard when the call is over.
+    ///
+    /// # Errors
+    /// Says which address made no sense.
+    pub async fn call(&self, setup: phone::Setup) -> Result<Report, String> {
+        phone::call::call(setup, &self.wires).await
+    }
+
+    /// How to call this world from another terminal.
+    pub fn how_to_call(&self) -> String {
+        format!(
+            "ringfence sim phone http://{}/twilio/voice \\\n    --account-sid {ACCOUNT} --auth-token {AUTH_TOKEN} --wav YOUR.wav --out heard.wav",
+            self.server.address
+        )
+    }
+
+    /// Stops all three, politely. Tells how many calls had to be cut off.
+    pub async fn stop(self) -> usize {
+        let cut_off = self.server.drain(std::future::pending()).await;
+        let _ = self.stop_model.send(());
+        cut_off
+    }
+}
+
+async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listener = TcpListener::bind(at)
+        .await
+        .map_err(|error| format!("cannot listen on {at}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, address))
+}

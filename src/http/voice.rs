@@ -1,0 +1,204 @@
+//! The carrier's webhooks: a call is offered, a stream has ended, a call is over.
+
+use super::{Doors, as_arrived, new_dialect, why_forged};
+use crate::admission::{Admitted, Refused};
+use crate::bridge::clock::Clock;
+use crate::bridge::line::Line;
+use crate::bridge::{World, carry};
+use crate::call::record::Refusal;
+use crate::carrier::{Document, Offer, Unwelcome};
+use crate::observe::Labels;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// What is said to a caller whose call's own process is no longer there to say it.
+const INTERRUPTED: &str = "We are sorry, the call was interrupted. Goodbye.";
+
+/// `POST /{carrier}/voice`: somebody calls. Answered with what to do, at once and always the same for one call.
+pub async fn offered(
+    State(doors): State<Arc<Doors>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = as_arrived(&method, &uri, &headers, &body, |request| {
+        doors.carrier.offer(request)
+    });
+    let offer = match read {
+        Ok(offer) => offer,
+        Err(unwelcome) => return turn_away("voice", &unwelcome),
+    };
+    if let Some(listed) = doors.switchboard.find(&offer.carrier_call) {
+        tracing::info!(event = "call.offered_again", call = listed.call.as_str());
+        return document(listed.document);
+    }
+    document(match doors.admission.admit(&offer) {
+        Ok(admitted) => begin(&doors, &offer, admitted),
+        Err(refused) => refuse(&doors, &offer, &refused),
+    })
+}
+
+/// Seats the call, starts its task, and tells the carrier where its sound goes.
+fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
+    let Admitted {
+        ticket,
+        agent,
+        model,
+        grant,
+        slot,
+    } = admitted;
+    let Some(new_dialect) = new_dialect(model.dialect) else {
+        // The configuration takes only dialects that exist.
+        return doors.carrier.reject();
+    };
+    let labels = Arc::new(Labels {
+        call: ticket.call.clone(),
+        carrier_call: offer.carrier_call.clone(),
+        agent: agent.name.clone(),
+        cap: model.rules.spend.end,
+    });
+    tracing::info!(
+        event = "call.offered",
+        call = labels.call.as_str(),
+        carrier_call = labels.carrier_call.as_str(),
+        agent = &*labels.agent,
+        model = &*model.name,
+        from = %offer.from,
+        to = %offer.to,
+        attestation = ?offer.attestation,
+        spent_usd = %crate::units::Usd::ZERO,
+        cap_usd = %labels.cap,
+        left_usd = %labels.cap,
+        granted_usd = %grant.amount(),
+    );
+    let carrier_call = offer.carrier_call.clone();
+    let make = |token: &str| doors.carrier.connect(token);
+    let (seat, document) = doors
+        .switchboard
+        .seat(ticket.call.clone(), &carrier_call, make);
+    let carrier = doors.carrier.clone();
+    let line = Line::new(
+        ticket,
+        carrier.clone(),
+        carrier_call.clone(),
+        model.session,
+        new_dialect,
+    );
+    let world = World {
+        observer: doors.observer.clone(),
+        labels,
+        carrier,
+        requests: doors.requests.clone(),
+        grant,
+    };
+    let clock = Clock::start();
+    let switchboard = doors.switchboard.clone();
+    tokio::spawn(async move {
+        carry(line, clock, seat, world).await;
+        drop(slot);
+        switchboard.forget(&carrier_call).await;
+    });
+    document
+}
+
+fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
+    let help = match refused.refusal {
+        Refusal::UnknownNumber => "no [agent.*] lists this number in `numbers`; add it, or \"*\"",
+        Refusal::Busy => "limits.calls are on the line",
+        Refusal::TooOften => {
+            "limits.per_caller_per_hour is reached; callers nobody vouches for share one bucket"
+        }
+        Refusal::OverBudget => {
+            "a budget of today has too little left for a greeting, an answer and a goodbye"
+        }
+        Refusal::Draining => "the server is shutting down",
+    };
+    tracing::info!(
+        event = "call.refused",
+        carrier_call = offer.carrier_call.as_str(),
+        from = %offer.from,
+        to = %offer.to,
+        cause = refused.refusal.word(),
+        help,
+    );
+    metrics::counter!("ringfence_calls_refused_total", "cause" => refused.refusal.word())
+        .increment(1);
+    match &refused.redirect {
+        Some(url) => doors.carrier.redirect(url),
+        None => doors.carrier.reject(),
+    }
+}
+
+/// `POST /{carrier}/ended`: the stream is closed; says the call's last words, if any, and ends it. Any process can answer: one that
+/// does not know the call is not the one that carried it, and that one is gone, or it would have ended the call itself.
+pub async fn ended(
+    State(doors): State<Arc<Doors>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = as_arrived(&method, &uri, &headers, &body, |request| {
+        doors.carrier.ended(request)
+    });
+    let carrier_call = match read {
+        Ok(carrier_call) => carrier_call,
+        Err(unwelcome) => return turn_away("ended", &unwelcome),
+    };
+    let sentence = match doors.switchboard.find(&carrier_call) {
+        Some(listed) => listed.last_words.get().cloned().flatten(),
+        None => Some(INTERRUPTED.to_string()),
+    };
+    document(doors.carrier.farewell(sentence.as_deref()))
+}
+
+/// `POST /{carrier}/status`: the carrier's own account of a call that is over.
+pub async fn status(
+    State(doors): State<Arc<Doors>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = as_arrived(&method, &uri, &headers, &body, |request| {
+        doors.carrier.status(request)
+    });
+    match read {
+        Ok(status) => {
+            tracing::info!(
+                event = "carrier.status",
+                carrier_call = status.carrier_call.as_str(),
+                state = status.state,
+                duration_s = status.duration_s.unwrap_or_default(),
+            );
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(unwelcome) => turn_away("status", &unwelcome),
+    }
+}
+
+fn turn_away(door: &'static str, unwelcome: &Unwelcome) -> Response {
+    match unwelcome {
+        Unwelcome::Forged(forged) => {
+            let (what, help) = why_forged(*forged);
+            tracing::warn!(event = "request.refused", door, what, help);
+            StatusCode::FORBIDDEN.into_response()
+        }
+        Unwelcome::Garbled(garbled) => {
+            tracing::warn!(event = "request.garbled", door, what = garbled.0);
+            (StatusCode::BAD_REQUEST, garbled.0).into_response()
+        }
+    }
+}
+
+fn document(document: Document) -> Response {
+    (
+        [(header::CONTENT_TYPE, document.content_type)],
+        document.body,
+    )
+        .into_response()
+}
