@@ -221,26 +221,31 @@ impl World {
                 ]),
                 usage: random_usage(random),
             },
-            54..57 => Event::Complained(Complaint {
-                gravity: random.pick(&[
-                    Gravity::Benign,
-                    Gravity::Benign,
-                    Gravity::Ignored,
-                    Gravity::Retry,
-                ]),
-                code: Code::new("x"),
-                about: if random.chance(50) {
-                    self.nonce(random)
-                } else {
-                    None
-                },
-            }),
+            54..57 => self.complaint(random),
             57 if random.chance(10) => Event::Lost(Loss::Dropped),
             58 if random.chance(5) => Event::Configured(Err("tools")),
             _ => Event::Truncated {
                 item: self.item(random),
             },
         }
+    }
+
+    fn complaint(&self, random: &mut Random) -> realtime::Event {
+        use realtime::Event;
+        Event::Complained(Complaint {
+            gravity: random.pick(&[
+                Gravity::Benign,
+                Gravity::Benign,
+                Gravity::Ignored,
+                Gravity::Retry,
+            ]),
+            code: Code::new("x"),
+            about: if random.chance(50) {
+                self.nonce(random)
+            } else {
+                None
+            },
+        })
     }
 
     fn input(&mut self, random: &mut Random) -> Input {

@@ -3,7 +3,6 @@
 //! A webhook, a media stream, a callback and an operator all speak of the same call, each at its own door; here they find it. A call
 //! stays listed for a little while after its end, because the carrier asks what to say only when the stream has closed.
 
-use crate::admission::new_token;
 use crate::call::Order;
 use crate::carrier::{self, Document};
 use crate::units::{CallId, Id};
@@ -72,21 +71,15 @@ impl Switchboard {
         self.calls.get(carrier_call).map(|listed| listed.clone())
     }
 
-    /// Lists a call whose webhook is being answered. `document` makes the answer from the token of its media stream.
-    pub fn seat(
-        &self,
-        call: CallId,
-        carrier_call: &Id,
-        document: impl FnOnce(&str) -> Document,
-    ) -> (Seat, Document) {
-        let token = new_token();
-        let document = document(&token);
+    /// Lists a call whose webhook is being answered with `document`, which sends its media stream to the place that only `token`
+    /// finds.
+    pub fn seat(&self, call: CallId, carrier_call: &Id, token: String, document: Document) -> Seat {
         let (to_door, door) = oneshot::channel();
         let (to_orders, orders) = mpsc::channel(4);
         let last_words = Arc::new(OnceLock::new());
         let listed = Listed {
             call,
-            document: document.clone(),
+            document,
             last_words: last_words.clone(),
             orders: to_orders,
         };
@@ -101,14 +94,11 @@ impl Switchboard {
             },
         );
         self.calls.insert(carrier_call.clone(), listed);
-        (
-            Seat {
-                door,
-                orders,
-                last_words,
-            },
-            document,
-        )
+        Seat {
+            door,
+            orders,
+            last_words,
+        }
     }
 
     /// Takes the place that a token stands for: once, and only while it is fresh.

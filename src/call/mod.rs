@@ -12,10 +12,12 @@
 //! | [`meter`] | what it has cost, and what one more answer could cost |
 //! | [`allowance`] | what may be spent |
 //! | [`talking`] | what follows from what either side says |
+//! | [`answering`] | when an answer is asked for, and what becomes of it |
 //! | [`ending`] | how a call is wound up, and what is last |
 //! | [`record`] | what can be said about it afterwards |
 
 pub mod allowance;
+pub mod answering;
 pub mod ending;
 pub mod invariants;
 pub mod meter;

@@ -1,7 +1,7 @@
 //! The carrier's webhooks: a call is offered, a stream has ended, a call is over.
 
 use super::{Doors, as_arrived, new_dialect, why_forged};
-use crate::admission::{Admitted, Refused};
+use crate::admission::{Admitted, Refused, new_token};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::Line;
 use crate::bridge::{World, carry};
@@ -76,10 +76,12 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
         granted_usd = %grant.amount(),
     );
     let carrier_call = offer.carrier_call.clone();
-    let make = |token: &str| doors.carrier.connect(token);
-    let (seat, document) = doors
+    let token = new_token();
+    let document = doors.carrier.connect(&token);
+    let listed = document.clone();
+    let seat = doors
         .switchboard
-        .seat(ticket.call.clone(), &carrier_call, make);
+        .seat(ticket.call.clone(), &carrier_call, token, listed);
     let carrier = doors.carrier.clone();
     let line = Line::new(
         ticket,

@@ -242,7 +242,7 @@ fn a_report_without_usage_is_charged_at_its_bound() {
 }
 
 #[test]
-fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_ends_the_call() {
+fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_leaves_what_was_granted() {
     check_with(
         capped(40),
         cents(10),
@@ -254,7 +254,10 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_ends_the_call() {
         1.15 budget    granted 0.10
         2.0  realtime  done r1 completed 60 10 75 900
         3.0  realtime  turn you-2
-        9.0  wait
+        3.1  realtime  began r2
+        4.0  realtime  done r2 completed 60 10 75 900
+        5.0  realtime  turn you-3
+       20.0  wait
     ",
         expect![[r#"
             0.0    realtime  open
@@ -267,7 +270,18 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_ends_the_call() {
             1.1    budget    TopUp(Usd(100000000))
             2.0    fact      turn $0.05996
             3.0    realtime  respond r2 max 1024
-            9.0    budget    TopUp(Usd(100000000))
+            3.1    budget    TopUp(Usd(100000000))
+            4.0    fact      turn $0.05996
+            5.1    realtime  respond r3 max 318
+            13.1   fact      model-lost
+            13.1   fact      sentence
+            13.1   carrier   say "Sorry."
+            13.1   fact      unreported $0.050908
+            13.1   realtime  close
+            13.1   carrier   close
+            13.1   budget    Settle(Usd(183328000))
+            13.1   fact      ended
+            13.1   over      Lost(Realtime)
         "#]],
     );
 }
