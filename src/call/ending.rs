@@ -111,12 +111,14 @@ impl Call {
 
     /// Has the carrier say a sentence after the stream, if there is a caller to hear it, money and time for it.
     fn say_last_words(&mut self, sentence: String, out: &mut Vec<Output>) -> bool {
-        let fits = self.now.millis() + self.rules.margins.sentence_ms <= self.carrier_end_ms();
-        if self.answered.is_none()
-            || self.last_words
-            || !fits
-            || !self.fits(crate::units::Usd::ZERO)
-        {
+        let margins = self.rules.margins;
+        let said = self.now.plus(margins.sentence_ms);
+        // A goodbye that failed late leaves less time than was set aside: the sentence must not run into a minute nobody paid for.
+        let paid = (self.meter.committed())
+            .plus(self.meter.sentence())
+            .plus(self.meter.minutes_until(said.plus(margins.hangup_ms)));
+        let in_time = said.millis() <= self.carrier_end_ms() && paid <= self.allowance.limit();
+        if self.answered.is_none() || self.last_words || !in_time {
             return false;
         }
         self.last_words = true;
