@@ -195,14 +195,23 @@ impl Meter {
         self.reading().plus(speech(&self.model, max_output_tokens))
     }
 
-    /// The longest answer that `room` has money for, in tokens: its own bound, and what transcribing the caller can cost for as
-    /// long as it is spoken, and a little longer. Else listening to the caller, who may cut in, would have to wait for the report.
+    /// The longest answer that `room` has money for, in tokens.
     pub fn longest_answer(&self, room: Usd) -> u64 {
-        let each = speech(&self.model, 1).plus(self.forwarding(SPOKEN_MS_PER_TOKEN));
-        let room = room
-            .less(self.reading())
-            .less(self.forwarding(LISTENING_MS));
-        room.nanos() / each.nanos().max(1)
+        room.less(self.room_for(0)).nanos() / self.spoken_and_listened().nanos().max(1)
+    }
+
+    /// The money an answer of this length needs: its own bound, and what transcribing the caller can cost for as long as it is
+    /// spoken, and a little longer. Else listening to the caller, who may cut in, would have to wait for the report.
+    pub fn room_for(&self, tokens: u64) -> Usd {
+        let flat = self.reading().plus(self.forwarding(LISTENING_MS));
+        flat.plus(self.spoken_and_listened().times(tokens))
+    }
+
+    /// A token of the answer, and the caller for as long as it is heard.
+    fn spoken_and_listened(&self) -> Usd {
+        let a_second = self.forwarding(1_000).nanos();
+        let listened = a_second.div_ceil(1_000 / SPOKEN_MS_PER_TOKEN);
+        speech(&self.model, 1).plus(Usd::from_nanos(listened))
     }
 
     /// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.

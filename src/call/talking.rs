@@ -4,6 +4,7 @@
 //! What becomes of answers is told in [`super::answering`].
 
 use super::record::{Cause, Ending, Side, What};
+use super::rules::GREETING_NOTE;
 use super::timers::Timer;
 use super::{Call, Output, Phase};
 use crate::carrier::{self, Command as ToCarrier};
@@ -67,7 +68,7 @@ impl Call {
         self.phase = Phase::Talking;
         self.last_word = self.now;
         if !self.rules.greeting.is_empty() {
-            let note = format!("The caller is on the line now. {}", self.rules.greeting);
+            let note = format!("{GREETING_NOTE}{}", self.rules.greeting);
             self.tell(note, out);
             self.turns.owed = true;
         }
