@@ -296,6 +296,11 @@ impl Line {
                 self.encoded.extend(self.ear.drain(..there));
                 self.up.push(&self.encoded, &mut self.piece);
             }
+            Command::AppendSilence { ms } => {
+                let format = self.dialect.format();
+                self.piece
+                    .resize(format.bytes(*ms) as usize, format.silence());
+            }
             _ => {}
         }
         self.dialect

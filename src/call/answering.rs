@@ -38,7 +38,7 @@ impl Call {
         }
         let nonce = self.turns.nonce();
         self.meter.ask(nonce, fitting);
-        self.turns.asked(nonce, self.now, false);
+        self.turns.asked(nonce, false);
         self.timers
             .set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
         let max_output_tokens = u32::try_from(fitting).unwrap_or(u32::MAX);
@@ -56,48 +56,59 @@ impl Call {
         nonce: Option<u64>,
         out: &mut Vec<Output>,
     ) {
-        let late_ms = self.rules.answer_timeout_ms;
-        match nonce.and_then(|nonce| self.turns.started(nonce, &response)) {
-            Some(answer) if !answer.goodbye => {
-                self.timers.set(Timer::Answer, self.now.plus(late_ms))
-            }
-            Some(_) => {}
-            // A response that nobody asked for costs money that nobody reserved.
-            None if nonce.is_none() => {
-                out.push(Output::Realtime(ToModel::Cancel {
-                    response: Some(response),
-                }));
-                let bound = Usd::ZERO;
-                self.record(
-                    What::BoundBroken {
-                        cost: self.longest_answer(),
-                        bound,
-                    },
-                    out,
-                );
-                self.wrap_up(Cause::Spend, out);
-            }
-            None => {}
+        let Some(nonce) = nonce.filter(|nonce| self.turns.is_ours(*nonce)) else {
+            return self.stray_started(response, out);
+        };
+        let talking = self.phase == Phase::Talking;
+        if let Some(answer) = self.turns.started(nonce, &response)
+            && talking
+            && !answer.unwanted
+        {
+            let at = self.now.plus(self.rules.answer_timeout_ms);
+            self.timers.set(Timer::Answer, at);
         }
     }
 
-    pub(super) fn spoke(&mut self, response: &Id, item: &Id, until_ms: u64) {
-        let late_ms = self.rules.answer_timeout_ms;
+    /// A response that nobody asked for costs money that nobody reserved: it is cut short, and spoken for until its report comes.
+    fn stray_started(&mut self, response: Id, out: &mut Vec<Output>) {
+        if self.turns.nonce_of(&response).is_some() {
+            return;
+        }
+        let nonce = self.turns.nonce();
+        self.meter
+            .ask(nonce, u64::from(self.rules.max_output_tokens));
+        self.turns.asked(nonce, false);
+        self.turns.started(nonce, &response);
+        if let Some(answer) = self.turns.of(&response) {
+            answer.unwanted = true;
+        }
+        let cost = self.longest_answer();
+        let bound = Usd::ZERO;
+        out.push(Output::Realtime(ToModel::Cancel {
+            response: Some(response),
+        }));
+        self.record(What::BoundBroken { cost, bound }, out);
+        self.wrap_up(Cause::Spend, out);
+    }
+
+    pub(super) fn spoke(&mut self, response: &Id, item: &Id, until_ms: u64, out: &mut Vec<Output>) {
         match self.turns.of(response) {
             Some(answer) if !answer.unwanted => {
                 answer.spoke = true;
-                let late = if answer.goodbye {
-                    None
+                if answer.goodbye {
+                    self.timers.clear(Timer::GoodbyeStart);
                 } else {
-                    Some(self.now.plus(late_ms))
-                };
-                match late {
-                    Some(at) => self.timers.set(Timer::Answer, at),
-                    None => self.timers.clear(Timer::GoodbyeStart),
+                    let at = self.now.plus(self.rules.answer_timeout_ms);
+                    self.timers.set(Timer::Answer, at);
                 }
                 self.playback.receive(item, until_ms);
             }
-            _ => self.playback.discard(item, until_ms),
+            // Speech that will not be heard must not be remembered as said.
+            _ => {
+                if self.playback.discard(item, until_ms) && self.phase == Phase::Talking {
+                    out.push(Output::Realtime(ToModel::Delete { item: item.clone() }));
+                }
+            }
         }
     }
 
@@ -109,19 +120,21 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         let Some(nonce) = nonce else {
-            let cost = self
-                .meter
-                .stray(usage, u64::from(self.rules.max_output_tokens));
-            self.record_turn(usage, cost, false, out);
-            return self.look_at_bound(cost, Usd::ZERO, out);
+            return self.stray_done(usage, out);
         };
-        let Reported::Settled { cost, bound } = self.meter.report(nonce, usage) else {
-            return;
+        let complete = matches!(status, Status::Completed | Status::Incomplete);
+        let (cost, bound) = match self.meter.report(nonce, usage, complete) {
+            Reported::Settled { cost, bound } => (cost, bound),
+            Reported::Known => return,
+            Reported::Unasked => return self.stray_done(usage, out),
         };
         let Some(answer) = self.turns.closed(nonce) else {
             return;
         };
-        self.playback.complete_all();
+        // What comes after an answer that was given up is another answer's.
+        if !answer.unwanted {
+            self.playback.complete_all();
+        }
         self.record_turn(usage, cost, answer.goodbye, out);
         self.look_at_bound(cost, bound, out);
         if answer.goodbye {
@@ -136,6 +149,13 @@ impl Call {
                 self.turns.failures = 0;
             }
         }
+    }
+
+    fn stray_done(&mut self, usage: Option<&Usage>, out: &mut Vec<Output>) {
+        let most = u64::from(self.rules.max_output_tokens);
+        let cost = self.meter.stray(usage, most);
+        self.record_turn(usage, cost, false, out);
+        self.look_at_bound(cost, Usd::ZERO, out);
     }
 
     fn record_turn(
@@ -211,7 +231,9 @@ impl Call {
             code,
             about,
         } = complaint;
+        // What has begun is billed by its own report, whatever is said about it.
         if let Some(nonce) = about
+            && !self.turns.has_begun(nonce)
             && self.meter.release(nonce)
         {
             let was_goodbye = self
@@ -220,6 +242,8 @@ impl Call {
                 .is_some_and(|answer| answer.goodbye);
             if was_goodbye {
                 self.goodbye_done(false, out);
+            } else if gravity == Gravity::Fatal {
+                self.lose_model(Loss::Refused(code), out);
             } else if self.phase == Phase::Talking {
                 self.timers.clear(Timer::Answer);
                 self.answer_failed(code, out);

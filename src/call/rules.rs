@@ -37,6 +37,8 @@ pub struct Rules {
     pub max_output_tokens: u32,
     /// What the settings weigh in the model's memory, in tokens: at most one for each byte of instructions and tools.
     pub settings_tokens: u64,
+    /// Sound that the provider keeps from before it hears speech, in milliseconds (`prefix_padding_ms`).
+    pub prefix_padding_ms: u64,
     /// Whether the model's provider cuts its own answer when the caller speaks (`barge_in = "at_once"`).
     pub provider_interrupts: bool,
     /// How far ahead of the carrier's play-out we send, in milliseconds.
@@ -130,7 +132,7 @@ impl Rules {
         meter.added_text(self.greeting.len() + GREETING_NOTE.len());
         meter.ask(1, shortest);
         // Without a usage the greeting is charged, and remembered, as the most it could have been.
-        meter.report(1, None);
+        meter.report(1, None, true);
         meter.forwarded(QUESTION_MS);
         meter.committed_item(&Id::from("question"));
         meter

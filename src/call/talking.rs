@@ -10,18 +10,28 @@ use super::{Call, Output, Phase};
 use crate::carrier::{self, Command as ToCarrier};
 use crate::realtime::{self, Code, Command as ToModel, Item, Loss};
 
+/// Without any sound of the caller for so long, the line counts as quiet. (OpenAI's own telephone layer waits as long.)
+const NO_SOUND_MS: u64 = 750;
+
+/// Silence that ends a turn, whatever the provider's patience.
+const HUSH_MS: u64 = 1_000;
+
 impl Call {
     pub(super) fn carrier_said(&mut self, event: carrier::Event, out: &mut Vec<Output>) {
         match event {
             carrier::Event::Started => self.stream_opened(out),
             carrier::Event::Heard { ms } => {
+                self.last_heard = self.now;
                 if matches!(self.phase, Phase::Connecting | Phase::Talking) {
                     let most = self.rules.margins.ear_ms;
                     self.waiting_ms = self.waiting_ms.saturating_add(ms).min(most);
                     self.listen(out);
                 }
             }
-            carrier::Event::Digit(_) => self.record(What::Digit, out),
+            carrier::Event::Digit(_) => {
+                self.caller_was_heard();
+                self.record(What::Digit, out);
+            }
             carrier::Event::Played(mark) => {
                 self.playback.played(self.now, mark);
                 self.end_if_goodbye_was_heard(out);
@@ -91,6 +101,19 @@ impl Call {
         }
     }
 
+    /// The caller's sound stopped coming in the middle of speech, as it does when a line drops packets. The provider would wait for the
+    /// end of the turn for ever, for its clock is the sound itself: a second of silence ends it.
+    pub(super) fn hush(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Talking || !self.turns.caller_speaks {
+            return;
+        }
+        self.turns.caller_speaks = false;
+        if self.fits(self.meter.forwarding(HUSH_MS)) {
+            self.meter.forwarded(HUSH_MS);
+            out.push(Output::Realtime(ToModel::AppendSilence { ms: HUSH_MS }));
+        }
+    }
+
     /// Adds a note of ours to the conversation. Never new instructions: those would throw the provider's cache away.
     fn tell(&mut self, note: String, out: &mut Vec<Output>) {
         self.meter.added_text(note.len());
@@ -127,6 +150,9 @@ impl Call {
 
     pub(super) fn realtime_said(&mut self, event: realtime::Event, out: &mut Vec<Output>) {
         use realtime::Event;
+        if self.lost_early {
+            return;
+        }
         match event {
             Event::Created if !self.ready => out.push(Output::Realtime(ToModel::Configure)),
             Event::Configured(Ok(())) => self.model_ready(out),
@@ -150,14 +176,17 @@ impl Call {
                 response,
                 item,
                 until_ms,
-            } => self.spoke(&response, &item, until_ms),
+            } => self.spoke(&response, &item, until_ms, out),
             Event::SpokeAll { item, .. } => self.playback.complete(&item),
             Event::ResponseDone {
+                response,
                 nonce,
                 status,
                 usage,
-                ..
             } => {
+                let nonce = nonce
+                    .filter(|nonce| self.turns.is_ours(*nonce))
+                    .or(self.turns.nonce_of(&response));
                 self.response_done(nonce, &status, usage.as_ref(), out);
             }
             Event::Complained(complaint) => self.complained(complaint, out),
@@ -205,6 +234,10 @@ impl Call {
         }
         out.push(Output::Carrier(ToCarrier::Clear));
         let cuts = self.playback.cut(self.now);
+        // All of it may have been played, and only its marks be late.
+        if cuts.is_empty() {
+            return;
+        }
         let (mut heard_ms, mut unheard_ms) = (0, 0);
         for cut in cuts {
             heard_ms += cut.heard_ms;
@@ -242,6 +275,13 @@ impl Call {
         match self.playback.next_message_at() {
             Some(at) => self.timers.set(Timer::Pace, at.max(self.now.plus(1))),
             None => self.timers.clear(Timer::Pace),
+        }
+        self.expect_goodbye_heard();
+        if self.turns.caller_speaks {
+            let at = self.last_heard.max(self.last_word).plus(NO_SOUND_MS);
+            self.timers.set(Timer::Hush, at.max(self.now.plus(1)));
+        } else {
+            self.timers.clear(Timer::Hush);
         }
         let quiet = self.phase == Phase::Talking
             && !self.turns.caller_speaks

@@ -34,6 +34,7 @@ pub fn rules() -> Rules {
         trouble_sentence: "Sorry.".into(),
         max_output_tokens: 1024,
         settings_tokens: 200,
+        prefix_padding_ms: 300,
         provider_interrupts: true,
         // Everything at once: most tests are about what is said, not about how it is paced.
         lead_ms: 1_000_000,
@@ -290,6 +291,7 @@ fn tell_realtime(command: &realtime::Command) -> String {
         Command::Open => "realtime  open".into(),
         Command::Configure => "realtime  configure".into(),
         Command::Append { ms } => format!("realtime  append {ms}ms"),
+        Command::AppendSilence { ms } => format!("realtime  append-silence {ms}ms"),
         Command::ClearInput => "realtime  clear-input".into(),
         Command::Add(item) => format!("realtime  add {item:?}"),
         Command::Respond(request) => {

@@ -39,10 +39,10 @@ fn a_call_is_answered_heard_and_ended_by_the_caller() {
             2.4    fact      first-word
             2.5    fact      turn $0.002048
             3.4    carrier   play 1:1020:g0 20ms
-            9.0    fact      unreported $0.000008
+            9.0    fact      unreported $0.000072
             9.0    realtime  close
             9.0    carrier   close
-            9.0    budget    Settle(Usd(14556000))
+            9.0    budget    Settle(Usd(14620000))
             9.0    fact      ended
             9.0    over      CallerHungUp
         "#]],
@@ -77,6 +77,7 @@ fn an_interrupted_agent_is_told_only_what_was_heard() {
             2.6    realtime  truncate me-1 at 1600ms
             2.6    fact      interrupted
             2.8    fact      turn $0.004608
+            3.35   realtime  append-silence 1000ms
             3.5    realtime  respond r2 max 1024
         "#]],
     );
@@ -222,6 +223,7 @@ fn a_model_that_cannot_be_reached_is_apologised_for_when_there_is_somebody_to_he
             0.0    realtime  open
             0.0    fact      minute $0.0125
             0.1    fact      model-lost
+            0.1    realtime  close
             0.5    fact      answered
             0.5    carrier   limit 310s
             0.5    fact      sentence
@@ -255,10 +257,10 @@ fn a_model_lost_in_the_middle_is_apologised_for() {
             1.0    fact      model-lost
             1.0    fact      sentence
             1.0    carrier   say "Sorry."
-            1.0    fact      unreported $0.06768
+            1.0    fact      unreported $0.068256
             1.0    realtime  close
             1.0    carrier   close
-            1.0    budget    Settle(Usd(80180000))
+            1.0    budget    Settle(Usd(80756000))
             1.0    fact      ended
             1.0    over      Lost(Realtime)
         "#]],
@@ -386,9 +388,10 @@ fn a_failed_answer_is_asked_for_again_with_a_pause_and_not_for_ever() {
             6.0    fact      model-lost
             6.0    fact      sentence
             6.0    carrier   say "Sorry."
+            6.0    fact      unreported $0.000064
             6.0    realtime  close
             6.0    carrier   close
-            6.0    budget    Settle(Usd(12500000))
+            6.0    budget    Settle(Usd(12564000))
             6.0    fact      ended
             6.0    over      Lost(Realtime)
         "#]],
@@ -492,6 +495,123 @@ fn a_stream_that_never_opens_ends_the_call() {
             15.0   budget    Settle(Usd(12500000))
             15.0   fact      ended
             15.0   over      Lost(Carrier)
+        "#]],
+    );
+}
+
+#[test]
+fn speech_of_an_answer_given_up_before_it_began_is_forgotten_by_the_model_too() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.2  realtime  began r1
+        1.3  realtime  caller-spoke
+        1.35 realtime  spoke r1 me-1 0.5s
+        1.4  realtime  spoke r1 me-1 0.7s
+        1.4  realtime  done r1 cancelled 50 14 5 14
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            1.35   realtime  delete me-1
+            1.4    fact      turn $0.001664
+        "#]],
+    );
+}
+
+#[test]
+fn a_caller_whose_sound_stops_in_the_middle_of_a_word_is_not_waited_for_for_ever() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  carrier   heard 1.0s
+        1.5  realtime  caller-spoke
+        4.0  realtime  turn you-1
+        4.1  realtime  began r1
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  append 1000ms
+            2.25   realtime  append-silence 1000ms
+            4.0    realtime  respond r1 max 1024
+        "#]],
+    );
+}
+
+#[test]
+fn a_goodbye_is_not_cut_short_by_the_report_of_the_answer_before_it() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        1.2  operator  wraps-up
+        1.3  realtime  began r2
+        1.4  realtime  spoke r2 bye 0.25s
+        1.5  realtime  done r1 cancelled 50 14 5 14
+        1.6  realtime  spoke-all r2 bye 2.0s
+        1.7  realtime  done r2 completed 10 0 5 40
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            1.2    fact      warned
+            1.2    fact      wrapping-up
+            1.2    realtime  cancel r1
+            1.2    realtime  goodbye r2 max 200
+            1.4    carrier   play 1:240:g0 240ms
+            1.4    fact      first-word
+            1.5    fact      turn $0.001664
+            1.64   carrier   play 1:2020:g0 1780ms
+            1.7    fact      turn $0.00272
+        "#]],
+    );
+}
+
+#[test]
+fn speech_that_was_heard_to_its_end_is_not_interrupted_however_late_its_marks_are() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        1.2  realtime  spoke-all r1 me-1 1.0s
+        1.3  realtime  done r1 completed 50 14 5 20
+        9.0  realtime  caller-spoke
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  respond r1 max 1024
+            1.2    carrier   play 1:1000:g0 1000ms
+            1.2    fact      first-word
+            1.3    fact      turn $0.002048
+            2.2    carrier   play 1:1020:g0 20ms
+            9.0    carrier   clear
         "#]],
     );
 }
