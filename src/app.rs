@@ -164,10 +164,11 @@ impl Server {
         tokio::select! {
             () = quiet => {}
             () = tokio::time::sleep(DRAIN_PATIENCE) => {}
-            () = hurry => {
-                self.switchboard.order_all(Order::HangUp);
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+            () = hurry => {}
+        }
+        if self.calls() > 0 {
+            self.switchboard.order_all(Order::HangUp);
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let left = self.calls();
         let _ = self.stop.send(());

@@ -22,8 +22,8 @@ pub trait Outside {
     fn open_model(&mut self, address: Address);
     /// Close the model's socket.
     fn close_model(&mut self);
-    /// Close the carrier's socket, normally.
-    fn close_carrier(&mut self);
+    /// The carrier spoke nonsense, and is told so when its socket is closed.
+    fn carrier_garbled(&mut self, what: &'static str);
     /// Perform this request, after so many milliseconds.
     fn rest(&mut self, request: RestRequest, after_ms: u64);
     /// Have the carrier say this after the stream.
@@ -35,6 +35,9 @@ pub trait Outside {
     /// The call is over.
     fn over(&mut self, ending: Ending);
 }
+
+/// The most of the model's sound that is kept, in bytes: ten minutes of it. What comes beyond is silence.
+const MOUTH_MOST: usize = 10 * 60 * 8_000;
 
 /// One call between its codecs.
 pub struct Line {
@@ -123,7 +126,7 @@ impl Line {
         let event = match stream.read(frame, &mut self.fresh) {
             Ok(event) => event,
             Err(carrier::Garbled(what)) => {
-                tracing::warn!(event = "carrier.garbled", what);
+                outside.carrier_garbled(what);
                 Some(carrier::Event::Lost)
             }
         };
@@ -216,6 +219,15 @@ impl Line {
         let Some(number) = self.call.item_number(item) else {
             return;
         };
+        if self
+            .mouth
+            .iter()
+            .map(|(_, sound)| sound.len())
+            .sum::<usize>()
+            > MOUTH_MOST
+        {
+            return;
+        }
         match self
             .mouth
             .iter_mut()
@@ -243,7 +255,8 @@ impl Line {
             Command::Play { mark, ms } => self.take_mouthful(mark.item, *ms),
             Command::Clear => self.mouth.clear(),
             Command::LastWords(sentence) => return outside.last_words(sentence.clone()),
-            Command::Close => return outside.close_carrier(),
+            // The socket closes when everything is said: the line has nothing left to do then.
+            Command::Close => return,
             Command::Limit { .. } | Command::Complete { .. } => {
                 let after_ms = match command {
                     Command::Complete { after_ms } => *after_ms,

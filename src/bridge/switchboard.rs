@@ -8,7 +8,7 @@ use crate::carrier::{self, Document};
 use crate::units::{CallId, Id};
 use axum::extract::ws::WebSocket;
 use dashmap::DashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -62,10 +62,18 @@ pub struct Kept {
 #[derive(Default)]
 pub struct Switchboard {
     calls: DashMap<Id, Listed>,
+    answering: Mutex<()>,
     tokens: DashMap<String, Kept>,
 }
 
 impl Switchboard {
+    /// Held while a webhook is answered, which takes microseconds: of two that offer the same call at once, the second finds the first.
+    pub fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.answering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The call that the carrier knows by this name, if it is on the line or was a moment ago.
     pub fn find(&self, carrier_call: &Id) -> Option<Listed> {
         self.calls.get(carrier_call).map(|listed| listed.clone())

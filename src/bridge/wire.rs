@@ -34,6 +34,8 @@ pub enum Came<M> {
     Gone,
     /// The peer has stopped reading.
     Slow,
+    /// The peer sent more than is taken at a time.
+    TooLarge,
 }
 
 impl<S, M, E> Wire<S, M>
@@ -72,8 +74,15 @@ where
         match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
             Poll::Ready(Some(Err(error))) => {
-                tracing::debug!(event = "socket.broken", error = %error);
-                Poll::Ready(Came::Gone)
+                let error = error.to_string();
+                tracing::debug!(event = "socket.broken", error);
+                // The libraries tell it in words only.
+                let too_large = error.contains("too long") || error.contains("too big");
+                Poll::Ready(if too_large {
+                    Came::TooLarge
+                } else {
+                    Came::Gone
+                })
             }
             Poll::Ready(None) => Poll::Ready(Came::Gone),
             Poll::Pending => Poll::Pending,
@@ -98,12 +107,15 @@ where
 
     /// Says this last, and waits a little until the peer has closed too.
     pub async fn close(mut self, last: M) {
+        if std::mem::take(&mut self.overflowed) {
+            self.waiting.clear();
+        }
         self.send(last);
         let closed = poll_fn(|cx| {
             loop {
                 match self.poll(cx) {
                     Poll::Ready(Came::Message(_)) => {}
-                    Poll::Ready(Came::Gone | Came::Slow) => return Poll::Ready(()),
+                    Poll::Ready(Came::Gone | Came::Slow | Came::TooLarge) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }
             }

@@ -21,7 +21,9 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     };
     log::install(settings.log);
     tell(&settings);
-    on_runtime(serve(settings))
+    let code = on_runtime(serve(settings));
+    log::flush();
+    code
 }
 
 fn tell(settings: &Settings) {

@@ -22,6 +22,9 @@ const MAX_FRAME: usize = 64 * 1024;
 /// What a socket reads at a time. The library's default, 128 KB, is zeroed for every read and kept for every call.
 const READ_BUFFER: usize = 8 * 1024;
 
+/// "Done".
+const NORMAL: u16 = 1000;
+
 /// "Policy violation": the peer is not what it said it was.
 const POLICY: u16 = 1008;
 
@@ -93,8 +96,13 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
     };
     let what = match tokio::time::timeout(START_PATIENCE, started).await {
         Ok(Ok(())) => {
-            // A call that is over meanwhile closes the socket by dropping it.
-            let _ = kept.door.send(Opened { socket, stream });
+            if let Err(Opened { mut socket, .. }) = kept.door.send(Opened { socket, stream }) {
+                let over = CloseFrame {
+                    code: NORMAL,
+                    reason: "the call is over".into(),
+                };
+                let _ = socket.send(Message::Close(Some(over))).await;
+            }
             return;
         }
         Ok(Err(what)) => what,
