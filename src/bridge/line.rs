@@ -34,6 +34,10 @@ pub trait Outside {
     fn record(&mut self, fact: Fact);
     /// The call is over.
     fn over(&mut self, ending: Ending);
+    /// The core is about to be told this. Whoever proves something about it looks; nobody else needs to.
+    fn told(&mut self, _now: CallTime, _input: &Input) {}
+    /// This is what the core made of it; none of it is done yet.
+    fn decided(&mut self, _call: &Call, _outputs: &[Output]) {}
 }
 
 /// The most of the model's sound that is kept, in bytes: ten minutes of it. What comes beyond is silence.
@@ -176,12 +180,19 @@ impl Line {
 
     /// Anything that is not a frame.
     pub fn handle(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.call.handle(now, input, &mut outputs);
+        let mut outputs = self.decide(now, input, outside);
         for output in outputs.drain(..) {
             self.perform(output, outside);
         }
         self.outputs = outputs;
+    }
+
+    fn decide(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) -> Vec<Output> {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outside.told(now, &input);
+        self.call.handle(now, input, &mut outputs);
+        outside.decided(&self.call, &outputs);
+        outputs
     }
 
     fn model_said(&mut self, now: CallTime, event: realtime::Event, outside: &mut dyn Outside) {
@@ -190,8 +201,7 @@ impl Line {
             realtime::Event::SpokeAll { item, .. } => (Some(item.clone()), true),
             _ => (None, false),
         };
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.call.handle(now, Input::Realtime(event), &mut outputs);
+        let mut outputs = self.decide(now, Input::Realtime(event), outside);
         // The core has decided whether this item is to be heard; its sound must be here before it is played.
         if let Some(item) = item {
             self.take_speech(&item, complete);

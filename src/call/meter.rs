@@ -246,7 +246,10 @@ impl Meter {
 
     /// A token of the answer, and the caller for as long as it is heard.
     fn spoken_and_listened(&self) -> Usd {
-        let a_second = self.forwarding(1_000).nanos();
+        let a_second = self
+            .untold_bound(2_000)
+            .less(self.untold_bound(1_000))
+            .nanos();
         let listened = a_second.div_ceil(1_000 / SPOKEN_MS_PER_TOKEN);
         speech(&self.model, 1).plus(Usd::from_nanos(listened))
     }
