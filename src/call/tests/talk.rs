@@ -1,7 +1,7 @@
 //! What is said, heard and interrupted.
 
 use super::script::{cents, play, rules};
-use crate::call::rules::{Cap, Rules};
+use crate::call::rules::Rules;
 use expect_test::{Expect, expect};
 
 fn check_with(rules: Rules, script: &str, expected: Expect) {
