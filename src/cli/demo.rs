@@ -41,7 +41,7 @@ models = ["main"]
 instructions = "You answer the phone."
 greeting = "Greet the caller."
 [agent.thrifty.cap]
-spend = { warn = 0.060, end = 0.080 }
+spend = { warn = 0.055, end = 0.070 }
 duration = { warn = "4m", end = "5m" }
 [agent.hasty]
 numbers = ["+15005550008"]
@@ -112,7 +112,7 @@ pub fn run(own: &DemoArguments) -> ExitCode {
 
 async fn demonstrate(own: &DemoArguments) -> Result<(), String> {
     let plan = Plan {
-        model: "greeting=1500ms goodbye=2s latency=300ms".to_string(),
+        model: "greeting=1200ms goodbye=1800ms latency=200ms".to_string(),
         more: AGENTS.to_string(),
         ..Plan::default()
     };
