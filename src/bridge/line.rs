@@ -24,6 +24,8 @@ pub trait Outside {
     fn close_model(&mut self);
     /// Close the carrier's socket, normally.
     fn close_carrier(&mut self);
+    /// What the carrier's socket said cannot be; it is closed, and told so.
+    fn carrier_garbled(&mut self, _what: &'static str) {}
     /// Perform this request, after so many milliseconds.
     fn rest(&mut self, request: RestRequest, after_ms: u64);
     /// Have the carrier say this after the stream.
@@ -124,6 +126,7 @@ impl Line {
             Ok(event) => event,
             Err(carrier::Garbled(what)) => {
                 tracing::warn!(event = "carrier.garbled", what);
+                outside.carrier_garbled(what);
                 Some(carrier::Event::Lost)
             }
         };

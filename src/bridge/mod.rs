@@ -38,8 +38,10 @@ use wire::{Came, Wire};
 /// How long reaching the model may take: the core gives up earlier.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
 
-/// The close code for "done".
+/// The close codes for "done", "no binary frames here", and "the peer is not what it said it was" (RFC 6455, section 7.4.1).
 const NORMAL: u16 = 1000;
+const UNSUPPORTED: u16 = 1003;
+const POLICY: u16 = 1008;
 
 /// What a call needs of the world, besides its [`Line`].
 pub struct World {
@@ -100,7 +102,7 @@ fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
             line.model_lost(now, Loss::Unreachable(error.to_string()), desk);
         }
         News::Model(Came::Message(message)) => model_message(line, clock, &message, desk),
-        News::Model(Came::Gone) => {
+        News::Model(Came::Gone | Came::Unreadable) => {
             desk.model = None;
             line.model_closed(now, None, "", desk);
         }
@@ -192,9 +194,11 @@ impl Desk {
             && let Poll::Ready(opened) = door.poll_unpin(cx)
         {
             self.door = None;
-            if let Ok(opened) = opened {
-                return Poll::Ready(News::Opened(Box::new(opened)));
-            }
+            return Poll::Ready(match opened {
+                Ok(opened) => News::Opened(Box::new(opened)),
+                // The place was taken by a stream that did not prove to be of this call, and no other can come.
+                Err(_) => News::Carrier(Came::Gone),
+            });
         }
         if let Some(wire) = &mut self.model
             && let Poll::Ready(came) = wire.poll(cx)
@@ -223,9 +227,14 @@ impl Desk {
         match came {
             Came::Message(ws::Message::Binary(_)) => {
                 tracing::warn!(event = "carrier.garbled", what = "a binary frame");
-                self.carrier_close = (1003, "binary frames are not part of a media stream");
+                self.carrier_close = (UNSUPPORTED, "binary frames are not part of a media stream");
             }
-            Came::Slow => self.carrier_close = (1008, "too much sound waits to be read"),
+            Came::Unreadable => {
+                let what = "a frame that cannot be read";
+                tracing::warn!(event = "carrier.garbled", what);
+                self.carrier_close = (POLICY, what);
+            }
+            Came::Slow => self.carrier_close = (POLICY, "too much sound waits to be read"),
             Came::Message(_) | Came::Gone => self.carrier = None,
         }
     }
@@ -279,6 +288,10 @@ impl Outside for Desk {
     }
 
     fn close_carrier(&mut self) {}
+
+    fn carrier_garbled(&mut self, what: &'static str) {
+        self.carrier_close = (POLICY, what);
+    }
 
     fn rest(&mut self, request: RestRequest, after_ms: u64) {
         let (requests, carrier) = (self.requests.clone(), self.carrier_side.clone());

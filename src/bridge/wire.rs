@@ -5,11 +5,12 @@
 
 use futures_util::{Sink, Stream};
 use std::collections::VecDeque;
-use std::fmt;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
 /// Frames that may wait: ten seconds of sound in frames of 20 ms.
 const MOST_WAITING: usize = 512;
@@ -32,6 +33,8 @@ pub enum Came<M> {
     Message(M),
     /// Nothing more will come: the socket is closed or broken.
     Gone,
+    /// Something that is no frame, or too long for one. The socket can still be told so.
+    Unreadable,
     /// The peer has stopped reading.
     Slow,
 }
@@ -39,7 +42,7 @@ pub enum Came<M> {
 impl<S, M, E> Wire<S, M>
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
-    E: fmt::Display,
+    E: Error + 'static,
 {
     /// A wire over an open socket.
     pub fn new(socket: S) -> Self {
@@ -73,7 +76,11 @@ where
             Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(event = "socket.broken", error = %error);
-                Poll::Ready(Came::Gone)
+                Poll::Ready(if is_breach(&error) {
+                    Came::Unreadable
+                } else {
+                    Came::Gone
+                })
             }
             Poll::Ready(None) => Poll::Ready(Came::Gone),
             Poll::Pending => Poll::Pending,
@@ -103,11 +110,31 @@ where
             loop {
                 match self.poll(cx) {
                     Poll::Ready(Came::Message(_)) => {}
-                    Poll::Ready(Came::Gone | Came::Slow) => return Poll::Ready(()),
+                    Poll::Ready(Came::Gone | Came::Slow | Came::Unreadable) => {
+                        return Poll::Ready(());
+                    }
                     Poll::Pending => return Poll::Pending,
                 }
             }
         });
         let _ = tokio::time::timeout(CLOSE_PATIENCE, closed).await;
     }
+}
+
+/// Whether the peer broke the rules of the socket, and not the socket itself. Either library's error is or contains the same one.
+pub fn is_breach(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<tungstenite::Error>() {
+            return match error {
+                tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => true,
+                tungstenite::Error::Protocol(what) => {
+                    *what != ProtocolError::ResetWithoutClosingHandshake
+                }
+                _ => false,
+            };
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -5,6 +5,7 @@
 
 use super::{Doors, as_arrived, why_forged};
 use crate::bridge::switchboard::{Kept, Opened};
+use crate::bridge::wire::is_breach;
 use crate::carrier::{Event, Garbled};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
@@ -85,6 +86,7 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err("a binary frame"),
+                Some(Err(error)) if is_breach(&error) => return Err("a frame that cannot be read"),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
                     return Err("it closed before its start");
                 }
