@@ -17,6 +17,9 @@ use std::time::Duration;
 /// How long a stream may take to name its call.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a stream may wait for one of the few places.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The largest frame: carriers send a few hundred bytes for 20 ms.
 const MAX_FRAME: usize = 64 * 1024;
 
@@ -46,7 +49,9 @@ pub async fn opened(
     let Ok(upgrade) = upgrade else {
         return (StatusCode::UPGRADE_REQUIRED, "a WebSocket is expected here").into_response();
     };
-    let Ok(place) = doors.pending.clone().try_acquire_owned() else {
+    // A crowd that calls at the same moment names its calls within milliseconds; refusing one of them would cost its caller the call.
+    let place = tokio::time::timeout(PLACE_PATIENCE, doors.pending.clone().acquire_owned()).await;
+    let Ok(Ok(place)) = place else {
         tracing::warn!(
             event = "request.refused",
             door = "media",

@@ -33,17 +33,20 @@ impl House {
     }
 
     /// When all calls are over: what the server wrote down is what the model bills, and no budget holds anything back.
+    ///
+    /// Answers agree to the nano-dollar, and so do the transcriptions that were reported. Sound that was sent and never became a turn
+    /// is charged on top, for nobody will ever say that it was free.
     pub async fn books_agree(&self) {
         until("the model's sessions are closed", || {
             self.world.model.live() == 0
         })
         .await;
         until("the lines are free", || self.world.server.calls() == 0).await;
-        let summaries = self.facts.summaries();
-        let mut written: Vec<(u64, u64)> = summaries
+        let mut written: Vec<(u64, u64)> = self
+            .facts
+            .ended()
             .iter()
-            .map(|s| (s.cost.model.nanos(), s.cost.transcription.nanos()))
-            .filter(|cost| *cost != (0, 0))
+            .map(|call| self.facts.reported(call))
             .collect();
         let mut billed: Vec<(u64, u64)> = self
             .world
@@ -51,12 +54,13 @@ impl House {
             .invoices()
             .iter()
             .map(|bill| (bill.responses_nanos(), bill.transcription_nanos()))
-            .filter(|cost| *cost != (0, 0))
             .collect();
+        written.retain(|cost| *cost != (0, 0));
+        billed.retain(|cost| *cost != (0, 0));
         written.sort_unstable();
         billed.sort_unstable();
-        assert_eq!(written, billed, "model and transcription, call by call");
-        let all: Usd = summaries.iter().map(|s| s.cost.total()).sum();
+        assert_eq!(written, billed, "answers and transcriptions, call by call");
+        let all: Usd = self.facts.summaries().iter().map(|s| s.cost.total()).sum();
         let budget = &self.world.server.budget;
         assert_eq!((budget.spent(), budget.reserved()), (all, Usd::ZERO));
     }
@@ -119,6 +123,35 @@ impl Facts {
             .map(|live| live.labels.cap);
         assert!(Some(*spent) <= cap, "{spent} of {cap:?}");
         summary.clone()
+    }
+
+    /// The calls that have ended, by the carrier's names.
+    fn ended(&self) -> Vec<String> {
+        let all = self.0.lock().expect("facts");
+        let ended = all
+            .iter()
+            .filter(|live| matches!(live.fact.what, What::Ended(_)));
+        ended
+            .map(|live| live.labels.carrier_call.as_str().to_string())
+            .collect()
+    }
+
+    /// What a call paid for its answers, and for the transcriptions that were reported, in nano-dollars.
+    fn reported(&self, carrier_call: &str) -> (u64, u64) {
+        let facts = self.about(carrier_call);
+        let transcribed = facts
+            .iter()
+            .filter(|fact| matches!(fact.what, What::Transcribed { .. }));
+        let transcribed: Usd = transcribed.map(|fact| fact.what.cost()).sum();
+        let answers: Usd = facts
+            .iter()
+            .map(|fact| match &fact.what {
+                What::Turn(turn) => turn.cost,
+                What::Unreported { model, .. } => *model,
+                _ => Usd::ZERO,
+            })
+            .sum();
+        (answers.nanos(), transcribed.nanos())
     }
 
     /// How every call ended that has.

@@ -1,6 +1,7 @@
 //! How one measures that two sounds are the same.
 //!
-//! What was said is looked for in what was heard: first by its loudest quarter of a second, at every lag, then as a whole. A single lag
+//! What was said is looked for in what was heard: first by its loudest quarter of a second, at every lag, then, where that fits, as a
+//! whole. A single lag
 //! has to fit all of it, so one frame lost, doubled or played late ruins the match from there on.
 
 use audio_codec_algorithms::{decode_ulaw, encode_ulaw};
@@ -49,16 +50,21 @@ pub fn find(said: &[i16], heard: &[i16]) -> Option<Match> {
         .map(|n| (n * FRAME, &said[n * FRAME..n * FRAME + PROBE]))
         .max_by(|(_, a), (_, b)| rms(a).total_cmp(&rms(b)))?;
     let last = (heard.len() + place).checked_sub(said.len())?;
-    let best = (place..=last)
-        .map(|at| (at, likeness(probe, &heard[at..at + PROBE])))
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    let at = best.0 - place;
-    let whole = heard.get(at..at + said.len())?;
-    Some(Match {
-        at,
-        correlation: correlation(said, whole),
-        louder_db: 20.0 * (rms(whole) / rms(said)).log10(),
-    })
+    let likenesses: Vec<f64> = (place..=last)
+        .map(|at| likeness(probe, &heard[at..at + PROBE]))
+        .collect();
+    // A sound that repeats itself has several places that are nearly as good.
+    let good = 0.9 * likenesses.iter().copied().fold(0.0, f64::max);
+    (0..)
+        .zip(likenesses)
+        .filter(|(_, likeness)| *likeness > 0.0 && *likeness >= good)
+        .map(|(at, _)| (at, &heard[at..at + said.len()]))
+        .map(|(at, whole)| Match {
+            at,
+            correlation: correlation(said, whole),
+            louder_db: 20.0 * (rms(whole) / rms(said)).log10(),
+        })
+        .max_by(|a, b| a.correlation.total_cmp(&b.correlation))
 }
 
 /// A cheaper [`correlation`], of whole numbers and without means: telephone sound has none to speak of.
