@@ -9,7 +9,7 @@ use crate::carrier::{self, Document};
 use crate::units::{CallId, Id};
 use axum::extract::ws::WebSocket;
 use dashmap::DashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -64,9 +64,16 @@ pub struct Kept {
 pub struct Switchboard {
     calls: DashMap<Id, Listed>,
     tokens: DashMap<String, Kept>,
+    offers: Mutex<()>,
 }
 
 impl Switchboard {
+    /// Held while an offered call is looked for and, if it is new, seated: a webhook that comes twice at once begins one call.
+    pub fn one_offer_at_a_time(&self) -> MutexGuard<'_, ()> {
+        // It guards no value that a panic could have left half written.
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The call that the carrier knows by this name, if it is on the line or was a moment ago.
     pub fn find(&self, carrier_call: &Id) -> Option<Listed> {
         self.calls.get(carrier_call).map(|listed| listed.clone())

@@ -32,6 +32,7 @@ pub async fn offered(
         Ok(offer) => offer,
         Err(unwelcome) => return turn_away("voice", &unwelcome),
     };
+    let _alone = doors.switchboard.one_offer_at_a_time();
     if let Some(listed) = doors.switchboard.find(&offer.carrier_call) {
         tracing::info!(event = "call.offered_again", call = listed.call.as_str());
         return document(listed.document);
