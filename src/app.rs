@@ -3,7 +3,7 @@
 //! Everything is built before the port opens, so that a server which listens is a server which works. On the way out the order is
 //! reversed: no new calls, then a goodbye for each live one, then the port closes.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, new_token};
 use crate::bridge::switchboard::Switchboard;
 use crate::budget::Budget;
 use crate::call::Order;
@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::http::{self, Doors, Health};
 use crate::observe::Observer;
 use crate::requests::{Requests, Unable};
+use crate::units::Secret;
 use axum::serve::ListenerExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::fmt;
@@ -58,6 +59,8 @@ pub struct Server {
     pub observer: Observer,
     /// The budgets above its calls.
     pub budget: Arc<Budget>,
+    /// The admin token that was made because none is configured.
+    pub made_admin_token: Option<String>,
     admission: Arc<Admission>,
     switchboard: Arc<Switchboard>,
     stop: oneshot::Sender<()>,
@@ -117,9 +120,18 @@ impl Server {
                 pending: pending.clone(),
             }));
         }
+        let (admin_token, made) = match settings.admin_token {
+            Some(token) => (token, None),
+            None => {
+                let made = new_token();
+                (Secret::from(made.clone()), Some(made))
+            }
+        };
         let health = Health {
             admission: admission.clone(),
             metrics: metrics(),
+            budget: budget.clone(),
+            admin_token,
         };
         let router = http::router(doors, health);
         let (stop, stopped) = oneshot::channel();
@@ -139,6 +151,7 @@ impl Server {
             address,
             observer,
             budget,
+            made_admin_token: made,
             admission,
             switchboard,
             stop,
@@ -164,10 +177,11 @@ impl Server {
         tokio::select! {
             () = quiet => {}
             () = tokio::time::sleep(DRAIN_PATIENCE) => {}
-            () = hurry => {
-                self.switchboard.order_all(Order::HangUp);
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+            () = hurry => {}
+        }
+        if self.calls() > 0 {
+            self.switchboard.order_all(Order::HangUp);
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let left = self.calls();
         let _ = self.stop.send(());

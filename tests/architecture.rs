@@ -14,7 +14,11 @@ use rules::*;
 use source::Source;
 
 /// Exceptions: the rule, the start of the complaint, and why it is right this once.
-const EXCUSED: &[(&str, &str, &str)] = &[];
+const EXCUSED: &[(&str, &str, &str)] = &[(
+    "function length",
+    "src/realtime/openai/read/tests.rs",
+    "one turn as it is on the wire, event by event: cutting it up would hide their order",
+)];
 
 /// The rules, by the name an excuse calls them.
 const RULES: &[(&str, Rule)] = &[

@@ -21,7 +21,7 @@ WEBHOOK=/twilio/voice
 ANSWERED='"event":"call.answered"'         # in the log once a call is on
 ENDED='"event":"call.ended"'               # in the log once it is over ...
 GOODBYE='"cause":"drain"'                  # ... and on the same line, when it was told to say goodbye
-DEMO_TELLS=('said goodbye' 'caller hung up' 'refused') # three endings; as in stage_demo of ../test
+DEMO_TELLS=('the caller hung up' 'said goodbye .spend' 'said goodbye .duration') # three endings; as in stage_demo of ../test
 SETTINGS() { # PORT MODEL_PORT
   cat <<TOML
 [server]
@@ -41,8 +41,6 @@ greeting = "Greet the caller."
 [agent.desk.cap]
 spend = { warn = 0.40, end = 0.50 }
 duration = { warn = "4m", end = "5m" }
-[ledger]
-url = "sqlite:data/ringfence.db"
 TOML
 }
 LARGEST_MB=40

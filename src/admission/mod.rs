@@ -61,6 +61,9 @@ pub struct Model {
 /// The bucket of all callers whose number nobody vouches for.
 const UNVOUCHED: &str = "unvouched";
 
+/// Callers whose rate is remembered before the old ones are looked for.
+const MOST_CALLERS: usize = 10_000;
+
 /// The gate.
 #[derive(Debug)]
 pub struct Admission {
@@ -90,6 +93,8 @@ pub struct Admitted {
 /// A call that may not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// Whose number was called, if anybody's.
+    pub agent: Option<Arc<str>>,
     /// Why.
     pub refusal: Refusal,
     /// Where to send the caller instead.
@@ -145,11 +150,6 @@ impl Admission {
         self.on_the_line.load(Ordering::Acquire)
     }
 
-    /// How much may go on at once.
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// Decides whether an offered call may begin.
     ///
     /// # Errors
@@ -157,11 +157,13 @@ impl Admission {
     pub fn admit(&self, offer: &Offer) -> Result<Admitted, Refused> {
         let Some(agent) = self.agent_for(offer.to.reveal()) else {
             return Err(Refused {
+                agent: None,
                 refusal: Refusal::UnknownNumber,
                 redirect: None,
             });
         };
         let refused = |refusal| Refused {
+            agent: Some(agent.name.clone()),
             refusal,
             redirect: agent.redirect.clone(),
         };
@@ -172,6 +174,10 @@ impl Admission {
             Attestation::Full => offer.from.reveal().into(),
             Attestation::Partial | Attestation::None => UNVOUCHED.into(),
         };
+        // Callers of long ago are forgotten, or the table would grow for ever.
+        if self.rate.len() > MOST_CALLERS {
+            self.rate.retain_recent();
+        }
         if self.rate.check_key(&caller).is_err() {
             return Err(refused(Refusal::TooOften));
         }

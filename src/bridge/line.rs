@@ -22,10 +22,8 @@ pub trait Outside {
     fn open_model(&mut self, address: Address);
     /// Close the model's socket.
     fn close_model(&mut self);
-    /// Close the carrier's socket, normally.
-    fn close_carrier(&mut self);
-    /// What the carrier's socket said cannot be; it is closed, and told so.
-    fn carrier_garbled(&mut self, _what: &'static str) {}
+    /// The carrier spoke nonsense, and is told so when its socket is closed.
+    fn carrier_garbled(&mut self, what: &'static str);
     /// Perform this request, after so many milliseconds.
     fn rest(&mut self, request: RestRequest, after_ms: u64);
     /// Have the carrier say this after the stream.
@@ -36,7 +34,14 @@ pub trait Outside {
     fn record(&mut self, fact: Fact);
     /// The call is over.
     fn over(&mut self, ending: Ending);
+    /// The core is about to be told this. Whoever proves something about it looks; nobody else needs to.
+    fn told(&mut self, _now: CallTime, _input: &Input) {}
+    /// This is what the core made of it; none of it is done yet.
+    fn decided(&mut self, _call: &Call, _outputs: &[Output]) {}
 }
+
+/// The most of the model's sound that is kept, in bytes: ten minutes of it. What comes beyond is silence.
+const MOUTH_MOST: usize = 10 * 60 * 8_000;
 
 /// One call between its codecs.
 pub struct Line {
@@ -125,7 +130,6 @@ impl Line {
         let event = match stream.read(frame, &mut self.fresh) {
             Ok(event) => event,
             Err(carrier::Garbled(what)) => {
-                tracing::warn!(event = "carrier.garbled", what);
                 outside.carrier_garbled(what);
                 Some(carrier::Event::Lost)
             }
@@ -176,12 +180,19 @@ impl Line {
 
     /// Anything that is not a frame.
     pub fn handle(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.call.handle(now, input, &mut outputs);
+        let mut outputs = self.decide(now, input, outside);
         for output in outputs.drain(..) {
             self.perform(output, outside);
         }
         self.outputs = outputs;
+    }
+
+    fn decide(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) -> Vec<Output> {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outside.told(now, &input);
+        self.call.handle(now, input, &mut outputs);
+        outside.decided(&self.call, &outputs);
+        outputs
     }
 
     fn model_said(&mut self, now: CallTime, event: realtime::Event, outside: &mut dyn Outside) {
@@ -190,8 +201,7 @@ impl Line {
             realtime::Event::SpokeAll { item, .. } => (Some(item.clone()), true),
             _ => (None, false),
         };
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.call.handle(now, Input::Realtime(event), &mut outputs);
+        let mut outputs = self.decide(now, Input::Realtime(event), outside);
         // The core has decided whether this item is to be heard; its sound must be here before it is played.
         if let Some(item) = item {
             self.take_speech(&item, complete);
@@ -219,6 +229,15 @@ impl Line {
         let Some(number) = self.call.item_number(item) else {
             return;
         };
+        if self
+            .mouth
+            .iter()
+            .map(|(_, sound)| sound.len())
+            .sum::<usize>()
+            > MOUTH_MOST
+        {
+            return;
+        }
         match self
             .mouth
             .iter_mut()
@@ -246,7 +265,8 @@ impl Line {
             Command::Play { mark, ms } => self.take_mouthful(mark.item, *ms),
             Command::Clear => self.mouth.clear(),
             Command::LastWords(sentence) => return outside.last_words(sentence.clone()),
-            Command::Close => return outside.close_carrier(),
+            // The socket closes when everything is said: the line has nothing left to do then.
+            Command::Close => return,
             Command::Limit { .. } | Command::Complete { .. } => {
                 let after_ms = match command {
                     Command::Complete { after_ms } => *after_ms,
@@ -298,6 +318,11 @@ impl Line {
                 self.encoded.clear();
                 self.encoded.extend(self.ear.drain(..there));
                 self.up.push(&self.encoded, &mut self.piece);
+            }
+            Command::AppendSilence { ms } => {
+                let format = self.dialect.format();
+                self.piece
+                    .resize(format.bytes(*ms) as usize, format.silence());
             }
             _ => {}
         }

@@ -33,15 +33,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite;
+use tracing::Instrument;
 use wire::{Came, Wire};
 
 /// How long reaching the model may take: the core gives up earlier.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
 
-/// The close codes for "done", "no binary frames here", and "the peer is not what it said it was" (RFC 6455, section 7.4.1).
+/// The close code for "done".
 const NORMAL: u16 = 1000;
-const UNSUPPORTED: u16 = 1003;
-const POLICY: u16 = 1008;
 
 /// What a call needs of the world, besides its [`Line`].
 pub struct World {
@@ -102,7 +101,7 @@ fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
             line.model_lost(now, Loss::Unreachable(error.to_string()), desk);
         }
         News::Model(Came::Message(message)) => model_message(line, clock, &message, desk),
-        News::Model(Came::Gone | Came::Unreadable) => {
+        News::Model(Came::Gone | Came::TooLarge) => {
             desk.model = None;
             line.model_closed(now, None, "", desk);
         }
@@ -227,14 +226,16 @@ impl Desk {
         match came {
             Came::Message(ws::Message::Binary(_)) => {
                 tracing::warn!(event = "carrier.garbled", what = "a binary frame");
-                self.carrier_close = (UNSUPPORTED, "binary frames are not part of a media stream");
+                self.carrier_close = (1003, "binary frames are not part of a media stream");
             }
-            Came::Unreadable => {
-                let what = "a frame that cannot be read";
-                tracing::warn!(event = "carrier.garbled", what);
-                self.carrier_close = (POLICY, what);
+            Came::Slow => self.carrier_close = (1008, "too much sound waits to be read"),
+            Came::TooLarge => {
+                tracing::warn!(
+                    event = "carrier.garbled",
+                    what = "a frame that is too large"
+                );
+                self.carrier_close = (1009, "larger than any frame of a media stream");
             }
-            Came::Slow => self.carrier_close = (POLICY, "too much sound waits to be read"),
             Came::Message(_) | Came::Gone => self.carrier = None,
         }
     }
@@ -242,6 +243,8 @@ impl Desk {
     /// Sends what is still to be sent, closes what is open, and sees the carrier's requests through.
     async fn finish(mut self) {
         let (code, reason) = self.carrier_close;
+        // A stream that opens only now finds nobody, and is told so at once.
+        self.door = None;
         // What the carrier asks for when the stream has closed must be decided before it closes.
         let _ = self.last_words.set(None);
         let carrier = self.carrier.take().map(|wire| {
@@ -250,19 +253,11 @@ impl Desk {
                 reason: reason.into(),
             })))
         });
-        let model = self
-            .model
-            .take()
-            .map(|wire| wire.close(tungstenite::Message::Close(None)));
-        let (carrier, model) = (or_nothing(carrier), or_nothing(model));
-        futures_util::future::join(carrier, model).await;
+        self.close_model();
+        if let Some(carrier) = carrier {
+            carrier.await;
+        }
         while self.performing.join_next().await.is_some() {}
-    }
-}
-
-async fn or_nothing(work: Option<impl Future<Output = ()>>) {
-    if let Some(work) = work {
-        work.await;
     }
 }
 
@@ -285,20 +280,24 @@ impl Outside for Desk {
 
     fn close_model(&mut self) {
         self.dialling = None;
+        if let Some(wire) = self.model.take() {
+            self.performing
+                .spawn(wire.close(tungstenite::Message::Close(None)));
+        }
     }
 
-    fn close_carrier(&mut self) {}
-
     fn carrier_garbled(&mut self, what: &'static str) {
-        self.carrier_close = (POLICY, what);
+        tracing::warn!(event = "carrier.garbled", what);
+        self.carrier_close = (1007, what);
     }
 
     fn rest(&mut self, request: RestRequest, after_ms: u64) {
         let (requests, carrier) = (self.requests.clone(), self.carrier_side.clone());
-        self.performing.spawn(async move {
+        let work = async move {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             requests.perform(request, &*carrier).await;
-        });
+        };
+        self.performing.spawn(work.in_current_span());
     }
 
     fn last_words(&mut self, sentence: String) {

@@ -3,7 +3,6 @@
 //! A webhook, a media stream, a callback and an operator all speak of the same call, each at its own door; here they find it. A call
 //! stays listed for a little while after its end, because the carrier asks what to say only when the stream has closed.
 
-use crate::admission::new_token;
 use crate::call::Order;
 use crate::carrier::{self, Document};
 use crate::units::{CallId, Id};
@@ -63,15 +62,16 @@ pub struct Kept {
 #[derive(Default)]
 pub struct Switchboard {
     calls: DashMap<Id, Listed>,
+    answering: Mutex<()>,
     tokens: DashMap<String, Kept>,
-    offers: Mutex<()>,
 }
 
 impl Switchboard {
-    /// Held while an offered call is looked for and, if it is new, seated: a webhook that comes twice at once begins one call.
-    pub fn one_offer_at_a_time(&self) -> MutexGuard<'_, ()> {
-        // It guards no value that a panic could have left half written.
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Held while a webhook is answered, which takes microseconds: of two that offer the same call at once, the second finds the first.
+    pub fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.answering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The call that the carrier knows by this name, if it is on the line or was a moment ago.
@@ -79,21 +79,15 @@ impl Switchboard {
         self.calls.get(carrier_call).map(|listed| listed.clone())
     }
 
-    /// Lists a call whose webhook is being answered. `document` makes the answer from the token of its media stream.
-    pub fn seat(
-        &self,
-        call: CallId,
-        carrier_call: &Id,
-        document: impl FnOnce(&str) -> Document,
-    ) -> (Seat, Document) {
-        let token = new_token();
-        let document = document(&token);
+    /// Lists a call whose webhook is being answered with `document`, which sends its media stream to the place that only `token`
+    /// finds.
+    pub fn seat(&self, call: CallId, carrier_call: &Id, token: String, document: Document) -> Seat {
         let (to_door, door) = oneshot::channel();
         let (to_orders, orders) = mpsc::channel(4);
         let last_words = Arc::new(OnceLock::new());
         let listed = Listed {
             call,
-            document: document.clone(),
+            document,
             last_words: last_words.clone(),
             orders: to_orders,
         };
@@ -108,14 +102,11 @@ impl Switchboard {
             },
         );
         self.calls.insert(carrier_call.clone(), listed);
-        (
-            Seat {
-                door,
-                orders,
-                last_words,
-            },
-            document,
-        )
+        Seat {
+            door,
+            orders,
+            last_words,
+        }
     }
 
     /// Takes the place that a token stands for: once, and only while it is fresh.

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
+use tokio_tungstenite::tungstenite;
 
 /// Frames that may wait: ten seconds of sound in frames of 20 ms.
 const MOST_WAITING: usize = 512;
@@ -33,10 +33,10 @@ pub enum Came<M> {
     Message(M),
     /// Nothing more will come: the socket is closed or broken.
     Gone,
-    /// Something that is no frame, or too long for one. The socket can still be told so.
-    Unreadable,
     /// The peer has stopped reading.
     Slow,
+    /// The peer sent more than is taken at a time.
+    TooLarge,
 }
 
 impl<S, M, E> Wire<S, M>
@@ -76,8 +76,8 @@ where
             Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(event = "socket.broken", error = %error);
-                Poll::Ready(if is_breach(&error) {
-                    Came::Unreadable
+                Poll::Ready(if is_too_large(&error) {
+                    Came::TooLarge
                 } else {
                     Came::Gone
                 })
@@ -105,14 +105,15 @@ where
 
     /// Says this last, and waits a little until the peer has closed too.
     pub async fn close(mut self, last: M) {
+        if std::mem::take(&mut self.overflowed) {
+            self.waiting.clear();
+        }
         self.send(last);
         let closed = poll_fn(|cx| {
             loop {
                 match self.poll(cx) {
                     Poll::Ready(Came::Message(_)) => {}
-                    Poll::Ready(Came::Gone | Came::Slow | Came::Unreadable) => {
-                        return Poll::Ready(());
-                    }
+                    Poll::Ready(Came::Gone | Came::Slow | Came::TooLarge) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -121,18 +122,12 @@ where
     }
 }
 
-/// Whether the peer broke the rules of the socket, and not the socket itself. Either library's error is or contains the same one.
-pub fn is_breach(error: &(dyn Error + 'static)) -> bool {
+/// Whether a message was larger than is taken at a time. Either library's error is, or contains, the same one.
+pub fn is_too_large(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<tungstenite::Error>() {
-            return match error {
-                tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => true,
-                tungstenite::Error::Protocol(what) => {
-                    *what != ProtocolError::ResetWithoutClosingHandshake
-                }
-                _ => false,
-            };
+        if let Some(tungstenite::Error::Capacity(_)) = error.downcast_ref() {
+            return true;
         }
         cause = error.source();
     }

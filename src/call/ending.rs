@@ -11,6 +11,9 @@ use super::{Ask, Call, Output, Phase};
 use crate::carrier::Command as ToCarrier;
 use crate::realtime::{Command as ToModel, Loss, Request, RequestKind};
 
+/// How long a mark may be late.
+const MARK_PATIENCE_MS: u64 = 1_000;
+
 impl Call {
     /// Begins the goodbye. Later causes change nothing.
     pub(super) fn wrap_up(&mut self, cause: Cause, out: &mut Vec<Output>) {
@@ -51,7 +54,7 @@ impl Call {
         let nonce = self.turns.nonce();
         self.meter
             .ask_goodbye(nonce, u64::from(margins.goodbye_tokens));
-        self.turns.asked(nonce, self.now, true);
+        self.turns.asked(nonce, true);
         self.timers
             .set(Timer::GoodbyeStart, self.now.plus(margins.goodbye_start_ms));
         self.timers
@@ -86,6 +89,29 @@ impl Call {
         self.end_if_goodbye_was_heard(out);
     }
 
+    /// When the goodbye will have been heard although its last mark never came back: our own player has played it, and a trip there
+    /// and back is over.
+    pub(super) fn expect_goodbye_heard(&mut self) {
+        if self.goodbye_complete && !self.playback.is_audible(self.playback.dry_at()) {
+            let heard = self.playback.dry_at().plus(MARK_PATIENCE_MS);
+            let latest = self.wrapping_since.plus(self.rules.margins.goodbye_max_ms);
+            self.timers
+                .set(Timer::GoodbyeEnd, heard.min(latest).max(self.now.plus(1)));
+        }
+    }
+
+    /// The time for the goodbye is over.
+    pub(super) fn goodbye_is_over(&mut self, out: &mut Vec<Output>) {
+        let Phase::WrappingUp(cause) = self.phase else {
+            return;
+        };
+        if self.goodbye_complete && !self.playback.is_audible(self.now) {
+            self.goodbye = Goodbye::Model;
+            return self.close(Ending::SaidGoodbye(cause), out);
+        }
+        self.cut_off(cause, out);
+    }
+
     pub(super) fn end_if_goodbye_was_heard(&mut self, out: &mut Vec<Output>) {
         let Phase::WrappingUp(cause) = self.phase else {
             return;
@@ -111,12 +137,14 @@ impl Call {
 
     /// Has the carrier say a sentence after the stream, if there is a caller to hear it, money and time for it.
     fn say_last_words(&mut self, sentence: String, out: &mut Vec<Output>) -> bool {
-        let fits = self.now.millis() + self.rules.margins.sentence_ms <= self.carrier_end_ms();
-        if self.answered.is_none()
-            || self.last_words
-            || !fits
-            || !self.fits(crate::units::Usd::ZERO)
-        {
+        let margins = self.rules.margins;
+        let said = self.now.plus(margins.sentence_ms);
+        // A goodbye that failed late leaves less time than was set aside: the sentence must not run into a minute nobody paid for.
+        let paid = (self.meter.committed())
+            .plus(self.meter.sentence())
+            .plus(self.meter.minutes_until(said.plus(margins.hangup_ms)));
+        let in_time = said.millis() <= self.carrier_end_ms() && paid <= self.allowance.limit();
+        if self.answered.is_none() || self.last_words || !in_time {
             return false;
         }
         self.last_words = true;
@@ -134,6 +162,9 @@ impl Call {
 
     /// The model's side is gone. A caller who is there is told; one who is not there yet will be.
     pub(super) fn lose_model(&mut self, loss: Loss, out: &mut Vec<Output>) {
+        if self.lost_early {
+            return;
+        }
         self.record(What::ModelLost(loss), out);
         self.ready = false;
         self.timers.clear(Timer::ModelReady);
@@ -141,7 +172,10 @@ impl Call {
         match self.phase {
             Phase::WrappingUp(_) if self.goodbye_complete => {}
             Phase::WrappingUp(_) => self.carrier_says_goodbye(out),
-            Phase::Connecting if self.answered.is_none() => self.lost_early = true,
+            Phase::Connecting if self.answered.is_none() => {
+                self.lost_early = true;
+                out.push(Output::Realtime(ToModel::Close));
+            }
             Phase::Connecting | Phase::Talking => self.say_trouble(out),
             Phase::Over(_) => {}
         }
@@ -177,7 +211,7 @@ impl Call {
         }
         let margins = self.rules.margins;
         let until = match (ending, self.last_words) {
-            (Ending::CallerHungUp | Ending::Lost(Side::Carrier), _) => self.now,
+            (Ending::CallerHungUp, _) => self.now,
             (_, true) => self.now.plus(margins.sentence_ms + margins.hangup_ms),
             (_, false) => self.now.plus(margins.hangup_ms),
         };

@@ -23,8 +23,8 @@ pub struct Checker {
     cut_item: u32,
     warned: Vec<Cause>,
     charged: Usd,
-    /// The provider broke an assumption of the cap; what it sent by itself nobody could refuse.
-    broken: bool,
+    /// What the provider billed beyond what it could: the only excuse for a cap that did not hold.
+    excess: Usd,
 }
 
 impl Checker {
@@ -148,14 +148,17 @@ impl Checker {
         use realtime::Command;
         let billable = matches!(
             command,
-            Command::Append { .. } | Command::Add(_) | Command::Respond(_)
+            Command::Append { .. }
+                | Command::AppendSilence { .. }
+                | Command::Add(_)
+                | Command::Respond(_)
         );
         if billable && !self.configured {
             return Err(format!(
                 "10: {command:?} before the settings were confirmed"
             ));
         }
-        let begins = matches!(command, Command::Append { .. } | Command::Respond(_));
+        let begins = billable && !matches!(command, Command::Add(_));
         if begins && !matches!(call.phase(), Phase::Over(_)) && !call.fits(Usd::ZERO) {
             return Err(format!("5: {command:?} is not covered"));
         }
@@ -174,8 +177,8 @@ impl Checker {
             What::WrappingUp(cause) if !self.warned.contains(cause) => {
                 Err(format!("6: {} ended the call unannounced", cause.word()))
             }
-            What::BoundBroken { .. } => {
-                self.broken = true;
+            What::BoundBroken { cost, bound } => {
+                self.excess = self.excess.plus(cost.less(*bound));
                 Ok(())
             }
             What::Ended(summary) => {
@@ -187,7 +190,7 @@ impl Checker {
                         self.charged
                     ));
                 }
-                if self.charged > call.allowance.limit() && !self.broken {
+                if self.charged > call.allowance.limit().plus(self.excess) {
                     return Err(format!("8: {} of {}", self.charged, call.allowance.limit()));
                 }
                 Ok(())

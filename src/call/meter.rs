@@ -20,6 +20,8 @@ const ITEM_TOKENS: u64 = 14;
 const HEARD_MS_PER_TOKEN: u64 = 100;
 /// Milliseconds of the model's speech in one token.
 const SPOKEN_MS_PER_TOKEN: u64 = 50;
+/// Sound that is under way while news of a complete item comes the other way.
+const IN_FLIGHT_MS: u64 = 500;
 /// How much of the caller can be listened to beyond the length of an answer.
 const LISTENING_MS: u64 = 10_000;
 /// Milliseconds in a carrier's minute.
@@ -38,6 +40,14 @@ impl Memory {
         Memory {
             text: self.text.saturating_add(more.text),
             audio: self.audio.saturating_add(more.audio),
+        }
+    }
+
+    /// The larger of the two, each part by itself.
+    fn or(self, other: Memory) -> Memory {
+        Memory {
+            text: self.text.max(other.text),
+            audio: self.audio.max(other.audio),
         }
     }
 
@@ -70,8 +80,10 @@ pub enum Reported {
         /// The most it could have been.
         bound: Usd,
     },
-    /// It was settled before, or never asked for under this nonce: nothing changes.
+    /// It was settled before: nothing changes.
     Known,
+    /// Nobody asked for it, or it had been refused.
+    Unasked,
 }
 
 /// The meter of one call.
@@ -90,8 +102,15 @@ pub struct Meter {
     open: Vec<Open>,
     /// Caller sound sent and not yet part of an item.
     loose_ms: u64,
-    /// Items whose transcription is not reported: how much caller sound each may hold.
+    /// Items whose transcription is not reported: how much of the sound sent before each is not accounted for by an earlier one.
     untold: Vec<(Id, u64)>,
+    /// Sound that an item may hold beyond what was sent since the last one: what the provider keeps from before speech, and what
+    /// was under way when we learnt that an item was complete.
+    padding_ms: u64,
+    /// The largest nonce asked under.
+    issued: u64,
+    /// Nonces that an error released: a report under one of them was not to come.
+    released: Vec<u64>,
 }
 
 impl Meter {
@@ -118,6 +137,9 @@ impl Meter {
             open: Vec::new(),
             loose_ms: 0,
             untold: Vec::new(),
+            padding_ms: rules.prefix_padding_ms + IN_FLIGHT_MS,
+            issued: 0,
+            released: Vec::new(),
         }
     }
 
@@ -142,8 +164,14 @@ impl Meter {
         let Some(price) = &self.transcription else {
             return Usd::ZERO;
         };
-        let untold: Usd = self.untold.iter().map(|(_, ms)| price.bound(*ms)).sum();
-        untold.plus(price.bound(self.loose_ms.saturating_add(more_ms)))
+        let item = |ms: u64| price.bound(ms.saturating_add(self.padding_ms));
+        let untold: Usd = self.untold.iter().map(|(_, ms)| item(*ms)).sum();
+        let loose_ms = self.loose_ms.saturating_add(more_ms);
+        untold.plus(if loose_ms > 0 {
+            item(loose_ms)
+        } else {
+            Usd::ZERO
+        })
     }
 
     /// What sending `ms` more of the caller's sound commits.
@@ -159,12 +187,23 @@ impl Meter {
     /// The caller's sound sent so far became an item.
     pub fn committed_item(&mut self, item: &Id) {
         let ms = std::mem::take(&mut self.loose_ms);
-        self.remember(Memory {
+        self.remember(self.heard(ms, 1));
+        if self.transcription.is_none() {
+            return;
+        }
+        match self.untold.iter_mut().find(|(known, _)| known == item) {
+            Some((_, known_ms)) => *known_ms = known_ms.saturating_add(ms),
+            None => self.untold.push((item.clone(), ms)),
+        }
+    }
+
+    /// The caller's sound in the memory, as so many items.
+    fn heard(&self, ms: u64, items: u64) -> Memory {
+        let each = self.padding_ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS;
+        let audio = ms.div_ceil(HEARD_MS_PER_TOKEN);
+        Memory {
             text: 0,
-            audio: ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS,
-        });
-        if self.transcription.is_some() && !self.untold.iter().any(|(known, _)| known == item) {
-            self.untold.push((item.clone(), ms));
+            audio: audio.saturating_add(each.saturating_mul(items)),
         }
     }
 
@@ -183,10 +222,8 @@ impl Meter {
 
     /// What reading the whole memory again can cost, with the sound that may become an item before the answer begins.
     fn reading(&self) -> Usd {
-        let loose = Memory {
-            text: 0,
-            audio: self.loose_ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS,
-        };
+        // It takes a second of speech and silence, at the least, to make a turn.
+        let loose = self.heard(self.loose_ms, 1 + self.loose_ms / 1_000);
         self.memory.and(loose).cost(&self.model)
     }
 
@@ -195,14 +232,26 @@ impl Meter {
         self.reading().plus(speech(&self.model, max_output_tokens))
     }
 
-    /// The longest answer that `room` has money for, in tokens: its own bound, and what transcribing the caller can cost for as
-    /// long as it is spoken, and a little longer. Else listening to the caller, who may cut in, would have to wait for the report.
+    /// The longest answer that `room` has money for, in tokens.
     pub fn longest_answer(&self, room: Usd) -> u64 {
-        let each = speech(&self.model, 1).plus(self.forwarding(SPOKEN_MS_PER_TOKEN));
-        let room = room
-            .less(self.reading())
-            .less(self.forwarding(LISTENING_MS));
-        room.nanos() / each.nanos().max(1)
+        room.less(self.room_for(0)).nanos() / self.spoken_and_listened().nanos().max(1)
+    }
+
+    /// The money an answer of this length needs: its own bound, and what transcribing the caller can cost for as long as it is
+    /// spoken, and a little longer. Else listening to the caller, who may cut in, would have to wait for the report.
+    pub fn room_for(&self, tokens: u64) -> Usd {
+        let flat = self.reading().plus(self.forwarding(LISTENING_MS));
+        flat.plus(self.spoken_and_listened().times(tokens))
+    }
+
+    /// A token of the answer, and the caller for as long as it is heard.
+    fn spoken_and_listened(&self) -> Usd {
+        let a_second = self
+            .untold_bound(2_000)
+            .less(self.untold_bound(1_000))
+            .nanos();
+        let listened = a_second.div_ceil(1_000 / SPOKEN_MS_PER_TOKEN);
+        speech(&self.model, 1).plus(Usd::from_nanos(listened))
     }
 
     /// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.
@@ -218,6 +267,7 @@ impl Meter {
     /// An answer was asked for.
     pub fn ask(&mut self, nonce: u64, max_output_tokens: u64) {
         let bound = self.answer_bound(max_output_tokens);
+        self.issued = self.issued.max(nonce);
         self.since = Memory::default();
         self.open.push(Open {
             nonce,
@@ -230,6 +280,7 @@ impl Meter {
     /// The goodbye was asked for.
     pub fn ask_goodbye(&mut self, nonce: u64, max_output_tokens: u64) {
         let bound = self.goodbye;
+        self.issued = self.issued.max(nonce);
         self.open.push(Open {
             nonce,
             bound,
@@ -238,25 +289,27 @@ impl Meter {
         });
     }
 
-    /// The bound of what was asked for under this nonce, while it is open.
-    pub fn bound_of(&self, nonce: u64) -> Option<Usd> {
-        self.open
-            .iter()
-            .find(|open| open.nonce == nonce)
-            .map(|open| open.bound)
-    }
-
-    /// The report for a nonce came. Without usage it is charged at its bound.
-    pub fn report(&mut self, nonce: u64, usage: Option<&Usage>) -> Reported {
+    /// The report for a nonce came. Without usage it is charged at its bound. `complete`: the answer was not cut short, so what it read
+    /// is all there is to read; a report of one that was never computed says nothing about the memory.
+    pub fn report(&mut self, nonce: u64, usage: Option<&Usage>, complete: bool) -> Reported {
         let Some(place) = self.open.iter().position(|open| open.nonce == nonce) else {
-            return Reported::Known;
+            let asked = nonce <= self.issued && !self.released.contains(&nonce);
+            return if asked {
+                Reported::Known
+            } else {
+                Reported::Unasked
+            };
         };
         let open = self.open.swap_remove(place);
         let cost = usage.map_or(open.bound, |usage| self.model.cost(usage));
         self.cost.model = self.cost.model.plus(cost);
         if open.in_conversation {
             match usage {
-                Some(usage) => self.memory = memory_after(usage).and(self.since),
+                Some(usage) => {
+                    let after = memory_after(usage).and(self.since);
+                    let lowers = complete && usage.text_in + usage.audio_in + usage.unknown_in > 0;
+                    self.memory = if lowers { after } else { after.or(self.memory) };
+                }
                 None => self.remember(Memory {
                     text: 0,
                     audio: open.max_output_tokens,
@@ -273,7 +326,11 @@ impl Meter {
     pub fn release(&mut self, nonce: u64) -> bool {
         let before = self.open.len();
         self.open.retain(|open| open.nonce != nonce);
-        self.open.len() < before
+        let released = self.open.len() < before;
+        if released {
+            self.released.push(nonce);
+        }
+        released
     }
 
     /// Somebody else's answer was reported: it is charged all the same.
@@ -293,7 +350,10 @@ impl Meter {
         cost
     }
 
-    /// An item's transcription was reported, or failed: without usage it is charged at its bound. `None`: reported before.
+    /// An item's transcription was reported, or failed: without usage it is charged at its bound. Tells cost and bound; `None`:
+    /// reported before.
+    ///
+    /// Two items may come out of one stretch of sound, so what an item leaves of its share passes to the next one that is untold.
     pub fn transcribed(
         &mut self,
         item: &Id,
@@ -301,9 +361,19 @@ impl Meter {
     ) -> Option<(Usd, Usd)> {
         let price = self.transcription?;
         let place = self.untold.iter().position(|(untold, _)| untold == item)?;
-        let bound = price.bound(self.untold.swap_remove(place).1);
+        let (_, share_ms) = self.untold.remove(place);
+        let bound = price.bound(share_ms.saturating_add(self.padding_ms));
         let cost = usage.map_or(bound, |usage| price.cost(usage));
         self.cost.transcription = self.cost.transcription.plus(cost);
+        let told_ms = usage.map_or(share_ms, |usage| match usage {
+            TranscriptionUsage::Tokens { audio_in, .. } => {
+                audio_in.saturating_mul(HEARD_MS_PER_TOKEN)
+            }
+            TranscriptionUsage::Duration { millis } => *millis,
+        });
+        if let Some((_, next_ms)) = self.untold.get_mut(place) {
+            *next_ms = next_ms.saturating_add(share_ms.saturating_sub(told_ms));
+        }
         Some((cost, bound))
     }
 
@@ -364,18 +434,18 @@ fn speech(price: &ModelPrice, tokens: u64) -> Usd {
     })
 }
 
-/// The memory as an answer leaves it: all that it read, and all that it wrote.
+/// The memory as an answer leaves it: all that it read, and all that it wrote, which is an item.
 fn memory_after(usage: &Usage) -> Memory {
+    let audio = [
+        usage.audio_in,
+        usage.image_in,
+        usage.unknown_in,
+        usage.audio_out,
+        usage.unknown_out,
+        ITEM_TOKENS,
+    ];
     Memory {
         text: usage.text_in.saturating_add(usage.text_out),
-        audio: [
-            usage.audio_in,
-            usage.image_in,
-            usage.unknown_in,
-            usage.audio_out,
-            usage.unknown_out,
-        ]
-        .into_iter()
-        .fold(0, u64::saturating_add),
+        audio: audio.into_iter().fold(0, u64::saturating_add),
     }
 }

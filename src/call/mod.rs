@@ -12,10 +12,12 @@
 //! | [`meter`] | what it has cost, and what one more answer could cost |
 //! | [`allowance`] | what may be spent |
 //! | [`talking`] | what follows from what either side says |
+//! | [`answering`] | when an answer is asked for, and what becomes of it |
 //! | [`ending`] | how a call is wound up, and what is last |
 //! | [`record`] | what can be said about it afterwards |
 
 pub mod allowance;
+pub mod answering;
 pub mod ending;
 pub mod invariants;
 pub mod meter;
@@ -141,6 +143,8 @@ pub struct Call {
     /// Caller sound that waits for the model, in milliseconds.
     waiting_ms: u64,
     first_word_said: bool,
+    /// The last moment that the caller's sound came.
+    last_heard: CallTime,
     /// The last moment that somebody spoke.
     last_word: CallTime,
     /// In this silence, the caller was asked whether they are still there.
@@ -176,6 +180,7 @@ impl Call {
             ready: false,
             waiting_ms: 0,
             first_word_said: false,
+            last_heard: CallTime::ZERO,
             last_word: CallTime::ZERO,
             nudged: false,
             warned: Vec::new(),
@@ -286,12 +291,8 @@ impl Call {
             Timer::Verdict => self.allowance.refused(),
             Timer::Pace => {}
             Timer::GoodbyeStart => self.goodbye_is_late(out),
-            Timer::GoodbyeEnd => {
-                let Phase::WrappingUp(cause) = self.phase else {
-                    return;
-                };
-                self.cut_off(cause, out);
-            }
+            Timer::GoodbyeEnd => self.goodbye_is_over(out),
+            Timer::Hush => self.hush(out),
         }
     }
 

@@ -133,12 +133,15 @@ impl Playback {
         }
     }
 
-    /// Sound of an item that nobody is to hear.
-    pub fn discard(&mut self, item: &Id, until_ms: u64) {
-        if !self.cut.iter().any(|(cut, _)| cut == item) {
+    /// Sound of an item that nobody is to hear. Tells whether it is the first of an item that nobody heard anything of.
+    pub fn discard(&mut self, item: &Id, until_ms: u64) -> bool {
+        let unknown = !self.cut.iter().any(|(cut, _)| cut == item)
+            && !self.items.iter().any(|spoken| spoken.item == *item);
+        if unknown {
             self.forget(item.clone(), 0);
         }
         self.receive(item, until_ms);
+        unknown
     }
 
     fn forget(&mut self, item: Id, received_ms: u64) {

@@ -2,8 +2,10 @@
 
 use crate::audio::FRAME_MS;
 use crate::pricing::{ModelPrice, TranscriptionPrice};
-use crate::units::Usd;
+use crate::units::{CallTime, Id, Usd};
 use std::sync::Arc;
+
+use super::meter::Meter;
 
 /// A limit with a warning before it: one shape for duration, spend and silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Rules {
     pub max_output_tokens: u32,
     /// What the settings weigh in the model's memory, in tokens: at most one for each byte of instructions and tools.
     pub settings_tokens: u64,
+    /// Sound that the provider keeps from before it hears speech, in milliseconds (`prefix_padding_ms`).
+    pub prefix_padding_ms: u64,
     /// Whether the model's provider cuts its own answer when the caller speaks (`barge_in = "at_once"`).
     pub provider_interrupts: bool,
     /// How far ahead of the carrier's play-out we send, in milliseconds.
@@ -114,60 +118,32 @@ impl Rules {
     }
 
     /// What is set aside for the goodbye: the one answer without memory, and the carrier's sentence in case nobody hears it.
-    ///
-    /// `(bytes of its instructions + 14) x text_in + goodbye_tokens x audio_out + say`
     pub fn goodbye_bound(&self) -> Usd {
-        let read = (self.goodbye.len() as u64).saturating_add(ITEM_TOKENS);
-        let written = u64::from(self.margins.goodbye_tokens);
-        tokens(read, self.model.text_in)
-            .plus(tokens(written, self.model.dearest_out()))
-            .plus(self.say)
+        Meter::new(self).goodbye_bound().plus(self.say)
     }
 
-    /// The smallest cap with which a call makes sense: a greeting, one answer, and a goodbye within the first minute.
-    ///
-    /// It is the sum of
-    /// - a started minute at the carrier,
-    /// - the goodbye that is set aside ([`Rules::goodbye_bound`]),
-    /// - the greeting: settings and the note that asks for it (at least 60 tokens) as text read, and the shortest answer
-    ///   worth asking for (`min_output_tokens`) spoken,
-    /// - one answer: ten seconds of the caller as audio read and as transcription, the settings, the note and the greeting
-    ///   read again with 14 tokens for each of the two items since, and again `min_output_tokens` spoken.
+    /// The smallest cap with which a call makes sense: a greeting, one answer to ten seconds of question, each of the shortest length
+    /// worth asking for, and a goodbye, within the first minute and at the dearest. The meter itself is asked, so what is promised
+    /// here is what the call will find.
     pub fn smallest_cap(&self) -> Usd {
-        let note = (self.greeting.len() as u64)
-            .saturating_add(ITEM_TOKENS)
-            .max(NOTE_TOKENS);
-        let settings = self.settings_tokens.saturating_add(note);
         let shortest = u64::from(self.margins.min_output_tokens);
-        let spoken = tokens(shortest, self.model.dearest_out());
-        let greeting = tokens(settings, self.model.text_in).plus(spoken);
-        let heard = QUESTION_MS.div_ceil(1000) * CALLER_TOKENS_PER_SECOND;
-        let transcribed = self
-            .transcription
-            .map_or(Usd::ZERO, |price| price.bound(QUESTION_MS));
-        let answer = tokens(settings.saturating_add(2 * ITEM_TOKENS), self.model.text_in)
-            .plus(tokens(heard.saturating_add(shortest), self.model.audio_in))
-            .plus(transcribed)
-            .plus(spoken);
-        self.minute
+        let mut meter = Meter::new(self);
+        meter.minute(CallTime::ZERO);
+        meter.added_text(self.greeting.len() + GREETING_NOTE.len());
+        meter.ask(1, shortest);
+        // Without a usage the greeting is charged, and remembered, as the most it could have been.
+        meter.report(1, None, true);
+        meter.forwarded(QUESTION_MS);
+        meter.committed_item(&Id::from("question"));
+        meter
+            .committed()
             .plus(self.goodbye_bound())
-            .plus(greeting)
-            .plus(answer)
+            .plus(meter.room_for(shortest))
     }
 }
 
-/// What an item of the conversation adds beyond its words and sound, at most (facts: section 5.1).
-pub const ITEM_TOKENS: u64 = 14;
-
-/// A second of the caller's sound in the model's memory (facts: section 5.1).
-pub const CALLER_TOKENS_PER_SECOND: u64 = 10;
-
-/// The note that asks for the greeting weighs at least this in [`Rules::smallest_cap`].
-const NOTE_TOKENS: u64 = 60;
+/// What precedes the greeting's own words in the note that asks for it.
+pub const GREETING_NOTE: &str = "The caller is on the line now. ";
 
 /// The caller's one question in [`Rules::smallest_cap`].
 const QUESTION_MS: u64 = 10_000;
-
-fn tokens(count: u64, rate: u64) -> Usd {
-    Usd::from_nanos(rate).times(count)
-}

@@ -1,37 +1,37 @@
 //! What follows from what either side says.
 //!
 //! Each event is one arm of a `match` here, and does little: it moves the state of the rooms below and says the commands that follow.
-//! Whether an answer may be afforded is decided in one place, [`Call::say_what_is_owed`].
+//! What becomes of answers is told in [`super::answering`].
 
-use super::meter::Reported;
-use super::record::{Cause, Ending, Side, Turn, What};
+use super::record::{Cause, Ending, Side, What};
+use super::rules::GREETING_NOTE;
 use super::timers::Timer;
 use super::{Call, Output, Phase};
 use crate::carrier::{self, Command as ToCarrier};
-use crate::pricing::Usage;
-use crate::realtime::{
-    self, Code, Command as ToModel, Complaint, Gravity, Item, Loss, Request, RequestKind, Status,
-};
-use crate::units::{CallTime, Id, Usd};
+use crate::realtime::{self, Code, Command as ToModel, Item, Loss};
 
-/// Answers that fail in a row before the model counts as lost.
-const MAX_FAILURES: u32 = 3;
+/// Without any sound of the caller for so long, the line counts as quiet. (OpenAI's own telephone layer waits as long.)
+const NO_SOUND_MS: u64 = 750;
 
-/// The pause before a failed answer is asked for again; doubled each time.
-const RETRY_MS: u64 = 500;
+/// Silence that ends a turn, whatever the provider's patience.
+const HUSH_MS: u64 = 1_000;
 
 impl Call {
     pub(super) fn carrier_said(&mut self, event: carrier::Event, out: &mut Vec<Output>) {
         match event {
             carrier::Event::Started => self.stream_opened(out),
             carrier::Event::Heard { ms } => {
+                self.last_heard = self.now;
                 if matches!(self.phase, Phase::Connecting | Phase::Talking) {
                     let most = self.rules.margins.ear_ms;
                     self.waiting_ms = self.waiting_ms.saturating_add(ms).min(most);
                     self.listen(out);
                 }
             }
-            carrier::Event::Digit(_) => self.record(What::Digit, out),
+            carrier::Event::Digit(_) => {
+                self.caller_was_heard();
+                self.record(What::Digit, out);
+            }
             carrier::Event::Played(mark) => {
                 self.playback.played(self.now, mark);
                 self.end_if_goodbye_was_heard(out);
@@ -78,7 +78,7 @@ impl Call {
         self.phase = Phase::Talking;
         self.last_word = self.now;
         if !self.rules.greeting.is_empty() {
-            let note = format!("The caller is on the line now. {}", self.rules.greeting);
+            let note = format!("{GREETING_NOTE}{}", self.rules.greeting);
             self.tell(note, out);
             self.turns.owed = true;
         }
@@ -98,6 +98,19 @@ impl Call {
             out.push(Output::Realtime(ToModel::Append { ms }));
         } else if !self.allowance.may_grow() && !self.turns.is_answering() {
             self.wrap_up(self.money_cause(), out);
+        }
+    }
+
+    /// The caller's sound stopped coming in the middle of speech, as it does when a line drops packets. The provider would wait for the
+    /// end of the turn for ever, for its clock is the sound itself: a second of silence ends it.
+    pub(super) fn hush(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Talking || !self.turns.caller_speaks {
+            return;
+        }
+        self.turns.caller_speaks = false;
+        if self.fits(self.meter.forwarding(HUSH_MS)) {
+            self.meter.forwarded(HUSH_MS);
+            out.push(Output::Realtime(ToModel::AppendSilence { ms: HUSH_MS }));
         }
     }
 
@@ -137,6 +150,9 @@ impl Call {
 
     pub(super) fn realtime_said(&mut self, event: realtime::Event, out: &mut Vec<Output>) {
         use realtime::Event;
+        if self.lost_early {
+            return;
+        }
         match event {
             Event::Created if !self.ready => out.push(Output::Realtime(ToModel::Configure)),
             Event::Configured(Ok(())) => self.model_ready(out),
@@ -160,14 +176,17 @@ impl Call {
                 response,
                 item,
                 until_ms,
-            } => self.spoke(&response, &item, until_ms),
+            } => self.spoke(&response, &item, until_ms, out),
             Event::SpokeAll { item, .. } => self.playback.complete(&item),
             Event::ResponseDone {
+                response,
                 nonce,
                 status,
                 usage,
-                ..
             } => {
+                let nonce = nonce
+                    .filter(|nonce| self.turns.is_ours(*nonce))
+                    .or(self.turns.nonce_of(&response));
                 self.response_done(nonce, &status, usage.as_ref(), out);
             }
             Event::Complained(complaint) => self.complained(complaint, out),
@@ -215,6 +234,10 @@ impl Call {
         }
         out.push(Output::Carrier(ToCarrier::Clear));
         let cuts = self.playback.cut(self.now);
+        // All of it may have been played, and only its marks be late.
+        if cuts.is_empty() {
+            return;
+        }
         let (mut heard_ms, mut unheard_ms) = (0, 0);
         for cut in cuts {
             heard_ms += cut.heard_ms;
@@ -237,231 +260,6 @@ impl Call {
         );
     }
 
-    fn transcribed(
-        &mut self,
-        item: &Id,
-        usage: Option<&crate::pricing::TranscriptionUsage>,
-        out: &mut Vec<Output>,
-    ) {
-        if let Some((cost, bound)) = self.meter.transcribed(item, usage) {
-            self.record(What::Transcribed { cost }, out);
-            self.look_at_bound(cost, bound, out);
-        }
-    }
-
-    fn response_started(&mut self, response: Id, nonce: Option<u64>, out: &mut Vec<Output>) {
-        let late_ms = self.rules.answer_timeout_ms;
-        match nonce.and_then(|nonce| self.turns.started(nonce, &response)) {
-            Some(answer) if !answer.goodbye => {
-                self.timers.set(Timer::Answer, self.now.plus(late_ms))
-            }
-            Some(_) => {}
-            // A response that nobody asked for costs money that nobody reserved.
-            None if nonce.is_none() => {
-                out.push(Output::Realtime(ToModel::Cancel {
-                    response: Some(response),
-                }));
-                let bound = Usd::ZERO;
-                self.record(
-                    What::BoundBroken {
-                        cost: self.longest_answer(),
-                        bound,
-                    },
-                    out,
-                );
-                self.wrap_up(Cause::Spend, out);
-            }
-            None => {}
-        }
-    }
-
-    fn spoke(&mut self, response: &Id, item: &Id, until_ms: u64) {
-        let late_ms = self.rules.answer_timeout_ms;
-        match self.turns.of(response) {
-            Some(answer) if !answer.unwanted => {
-                answer.spoke = true;
-                let late = if answer.goodbye {
-                    None
-                } else {
-                    Some(self.now.plus(late_ms))
-                };
-                match late {
-                    Some(at) => self.timers.set(Timer::Answer, at),
-                    None => self.timers.clear(Timer::GoodbyeStart),
-                }
-                self.playback.receive(item, until_ms);
-            }
-            _ => self.playback.discard(item, until_ms),
-        }
-    }
-
-    fn response_done(
-        &mut self,
-        nonce: Option<u64>,
-        status: &Status,
-        usage: Option<&Usage>,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(nonce) = nonce else {
-            let cost = self
-                .meter
-                .stray(usage, u64::from(self.rules.max_output_tokens));
-            self.record_turn(usage, cost, false, out);
-            return self.look_at_bound(cost, Usd::ZERO, out);
-        };
-        let Reported::Settled { cost, bound } = self.meter.report(nonce, usage) else {
-            return;
-        };
-        let Some(answer) = self.turns.closed(nonce) else {
-            return;
-        };
-        self.playback.complete_all();
-        self.record_turn(usage, cost, answer.goodbye, out);
-        self.look_at_bound(cost, bound, out);
-        if answer.goodbye {
-            return self.goodbye_done(answer.spoke, out);
-        }
-        self.timers.clear(Timer::Answer);
-        match status {
-            Status::Failed(code) if !answer.unwanted && self.phase == Phase::Talking => {
-                self.answer_failed(code.clone(), out);
-            }
-            Status::Failed(_) | Status::Completed | Status::Cancelled | Status::Incomplete => {
-                self.turns.failures = 0;
-            }
-        }
-    }
-
-    fn record_turn(
-        &mut self,
-        usage: Option<&Usage>,
-        cost: Usd,
-        goodbye: bool,
-        out: &mut Vec<Output>,
-    ) {
-        self.turns.count += 1;
-        let burn = self.burn_per_minute();
-        let money_left = self.rules.spend.end.less(self.spent()).nanos();
-        let by_money = (money_left.saturating_mul(60))
-            .checked_div(burn.nanos())
-            .unwrap_or(u64::MAX);
-        let by_clock = CallTime::from_millis(self.rules.duration_ms.end).since(self.now) / 1000;
-        let turn = Turn {
-            turn: self.turns.count,
-            usage: usage.copied(),
-            cost,
-            goodbye,
-            burn_per_minute: burn,
-            seconds_left: by_clock.min(by_money),
-        };
-        self.record(What::Turn(turn), out);
-    }
-
-    /// What the last minute cost, or the call so far scaled to a minute.
-    fn burn_per_minute(&mut self) -> Usd {
-        let spent = self.spent();
-        while self
-            .spent_before
-            .get(1)
-            .is_some_and(|(at, _)| self.now.since(*at) >= 60_000)
-        {
-            self.spent_before.pop_front();
-        }
-        let (since, before) = *self
-            .spent_before
-            .front()
-            .unwrap_or(&(CallTime::ZERO, Usd::ZERO));
-        if self
-            .spent_before
-            .back()
-            .is_none_or(|(at, _)| self.now.since(*at) >= 1_000)
-        {
-            self.spent_before.push_back((self.now, spent));
-        }
-        let elapsed_ms = self.now.since(since).max(1_000);
-        Usd::from_nanos(spent.less(before).nanos().saturating_mul(60_000) / elapsed_ms)
-    }
-
-    fn look_at_bound(&mut self, cost: Usd, bound: Usd, out: &mut Vec<Output>) {
-        if cost > bound {
-            self.record(What::BoundBroken { cost, bound }, out);
-            self.wrap_up(Cause::Spend, out);
-        }
-    }
-
-    fn answer_failed(&mut self, code: Code, out: &mut Vec<Output>) {
-        self.record(What::Complained(code.clone()), out);
-        self.turns.failures += 1;
-        if self.turns.failures >= MAX_FAILURES {
-            return self.lose_model(Loss::Refused(code), out);
-        }
-        let pause_ms = RETRY_MS << self.turns.failures;
-        self.timers.set(Timer::Retry, self.now.plus(pause_ms));
-    }
-
-    fn complained(&mut self, complaint: Complaint, out: &mut Vec<Output>) {
-        let Complaint {
-            gravity,
-            code,
-            about,
-        } = complaint;
-        if let Some(nonce) = about
-            && self.meter.release(nonce)
-        {
-            let was_goodbye = self
-                .turns
-                .closed(nonce)
-                .is_some_and(|answer| answer.goodbye);
-            if was_goodbye {
-                self.goodbye_done(false, out);
-            } else if self.phase == Phase::Talking {
-                self.timers.clear(Timer::Answer);
-                self.answer_failed(code, out);
-            }
-            return;
-        }
-        match gravity {
-            Gravity::Benign => {}
-            Gravity::Ignored | Gravity::Retry if self.ready => {
-                self.record(What::Complained(code), out)
-            }
-            // Settings that were refused whole leave a session that answers by itself, without limit.
-            Gravity::Ignored | Gravity::Retry | Gravity::Fatal => {
-                self.lose_model(Loss::Refused(code), out);
-            }
-        }
-    }
-
-    /// The one place where an answer is asked for: if somebody is owed one, nobody speaks, and all it can cost fits.
-    pub(super) fn say_what_is_owed(&mut self, out: &mut Vec<Output>) {
-        if self.phase != Phase::Talking || !self.turns.owed || !self.turns.is_free() {
-            return;
-        }
-        if self.timers.is_set(Timer::Retry) {
-            return;
-        }
-        let most = u64::from(self.rules.max_output_tokens);
-        let fitting = self.meter.longest_answer(self.room()).min(most);
-        if fitting < most && self.allowance.is_asked() {
-            return;
-        }
-        if fitting < u64::from(self.rules.margins.min_output_tokens) {
-            return self.wrap_up(self.money_cause(), out);
-        }
-        let nonce = self.turns.nonce();
-        self.meter.ask(nonce, fitting);
-        self.turns.asked(nonce, self.now, false);
-        self.timers
-            .set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
-        let max_output_tokens = u32::try_from(fitting).unwrap_or(u32::MAX);
-        let request = Request {
-            nonce,
-            max_output_tokens,
-            kind: RequestKind::Answer,
-        };
-        out.push(Output::Realtime(ToModel::Respond(request)));
-    }
-
     /// Keeps the carrier's queue filled, and the alarms about silence set to the right moments.
     pub(super) fn watch(&mut self, out: &mut Vec<Output>) {
         if self.is_over() {
@@ -477,6 +275,13 @@ impl Call {
         match self.playback.next_message_at() {
             Some(at) => self.timers.set(Timer::Pace, at.max(self.now.plus(1))),
             None => self.timers.clear(Timer::Pace),
+        }
+        self.expect_goodbye_heard();
+        if self.turns.caller_speaks {
+            let at = self.last_heard.max(self.last_word).plus(NO_SOUND_MS);
+            self.timers.set(Timer::Hush, at.max(self.now.plus(1)));
+        } else {
+            self.timers.clear(Timer::Hush);
         }
         let quiet = self.phase == Phase::Talking
             && !self.turns.caller_speaks

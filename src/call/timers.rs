@@ -26,6 +26,8 @@ pub enum Timer {
     SilenceWarn,
     /// The caller has been silent for too long.
     SilenceEnd,
+    /// The caller was speaking when their sound stopped coming.
+    Hush,
     /// The model should have begun to answer by now.
     Answer,
     /// Ask again for an answer that failed.
@@ -52,6 +54,7 @@ const ALL: [Timer; COUNT] = [
     Timer::Minute,
     Timer::SilenceWarn,
     Timer::SilenceEnd,
+    Timer::Hush,
     Timer::Answer,
     Timer::Retry,
     Timer::Verdict,

@@ -4,7 +4,7 @@
 //! speaks and none is open. An answer that the caller spoke over is *unwanted*: it stays open until it is reported, because it is
 //! billed, but nothing more of it is played.
 
-use crate::units::{CallTime, Id};
+use crate::units::Id;
 
 /// An answer asked for and not yet reported.
 #[derive(Clone, Debug)]
@@ -13,8 +13,6 @@ pub struct Answer {
     pub nonce: u64,
     /// The provider's name for it, once it has begun.
     pub response: Option<Id>,
-    /// When it was asked for.
-    pub asked: CallTime,
     /// Some sound of it has come.
     pub spoke: bool,
     /// Nothing more of it is to be played.
@@ -51,14 +49,13 @@ impl Turns {
     }
 
     /// An answer was asked for.
-    pub fn asked(&mut self, nonce: u64, now: CallTime, goodbye: bool) {
+    pub fn asked(&mut self, nonce: u64, goodbye: bool) {
         if !goodbye {
             self.owed = false;
         }
         let answer = Answer {
             nonce,
             response: None,
-            asked: now,
             spoke: false,
             unwanted: false,
             goodbye,
@@ -88,9 +85,21 @@ impl Turns {
         self.answers.iter_mut().find(|answer| !answer.goodbye)
     }
 
-    /// The open goodbye.
-    pub fn goodbye(&self) -> Option<&Answer> {
-        self.answers.iter().find(|answer| answer.goodbye)
+    /// The nonce of the open answer that this response gives.
+    pub fn nonce_of(&self, response: &Id) -> Option<u64> {
+        let gives = |answer: &&Answer| answer.response.as_ref() == Some(response);
+        self.answers.iter().find(gives).map(|answer| answer.nonce)
+    }
+
+    /// Whether the answer asked for under this nonce has begun.
+    pub fn has_begun(&self, nonce: u64) -> bool {
+        let same = |answer: &Answer| answer.nonce == nonce && answer.response.is_some();
+        self.answers.iter().any(same)
+    }
+
+    /// Whether this nonce was ever used.
+    pub fn is_ours(&self, nonce: u64) -> bool {
+        (1..=self.next_nonce).contains(&nonce)
     }
 
     /// An answer is over.

@@ -73,11 +73,6 @@ fn summary(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
         "a day            {} USD in all, {} an agent, {} a caller",
         budget.day, budget.agent_day, budget.caller_day
     )?;
-    let token = match settings.admin_token {
-        Some(_) => "is set",
-        None => "none; one is made at start and printed",
-    };
-    writeln!(out, "admin token      {token}")?;
     for agent in &settings.agents {
         describe(agent, settings, out)?;
     }
@@ -236,7 +231,6 @@ mod tests {
             takes calls of   twilio: signed requests only
             at once          200 calls; 10 an hour from one caller
             a day            100.00 USD in all, 50.00 an agent, 3.00 a caller
-            admin token      is set
 
             front-desk answers +15005550006
               a call         at most 0.50 USD, told at 0.40
@@ -247,9 +241,9 @@ mod tests {
               model main
                 speaks       gpt-realtime-2.1 as marin; gpt-4o-mini-transcribe transcribes
                 price        32.00 a million tokens heard, 64.00 spoken, 4.00 of text read (checked 2026-11-22)
-                smallest cap 0.061708 USD: a minute, a greeting, one answer and a goodbye
-                set aside    0.018448 USD for the goodbye
-                the cap      is 8.1 times the smallest
+                smallest cap 0.067564 USD: a minute, a greeting, one answer and a goodbye
+                set aside    0.01884 USD for the goodbye
+                the cap      is 7.4 times the smallest
 
             Works, and is probably not meant:
               [server] public_url: is still the example; no carrier will find you there
@@ -273,8 +267,8 @@ mod tests {
               -> lower it, or raise end
 
             RINGFENCE__AGENT__FRONT_DESK__CAP__SPEND__END
-              0.03 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.061708 USD
-              -> write at least 0.061708, or choose a cheaper model
+              0.03 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.067564 USD
+              -> write at least 0.067564, or choose a cheaper model
 
             3 things to mend before the server starts.
         "#]].assert_eq(&text);

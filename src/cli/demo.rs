@@ -41,7 +41,7 @@ models = ["main"]
 instructions = "You answer the phone."
 greeting = "Greet the caller."
 [agent.thrifty.cap]
-spend = { warn = 0.050, end = 0.066 }
+spend = { warn = 0.060, end = 0.080 }
 duration = { warn = "4m", end = "5m" }
 [agent.hasty]
 numbers = ["+15005550008"]

@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod healthcheck;
 pub mod price;
+pub mod prove;
 pub mod serve;
 pub mod sim;
 pub mod world;

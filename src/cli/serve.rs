@@ -21,7 +21,9 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     };
     log::install(settings.log);
     tell(&settings);
-    on_runtime(serve(settings))
+    let code = on_runtime(serve(settings));
+    log::flush();
+    code
 }
 
 fn tell(settings: &Settings) {
@@ -57,6 +59,10 @@ async fn serve(settings: Settings) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some(token) = &server.made_admin_token {
+        // Not into the log, which others may read: to whoever started it.
+        eprintln!("admin token, made because RINGFENCE_ADMIN_TOKEN is not set: {token}");
+    }
     tracing::info!(
         event = "server.listening",
         address = server.address.to_string(),

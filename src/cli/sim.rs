@@ -1,5 +1,7 @@
 //! `ringfence sim`: either simulator as a process of its own, for a server that is not this process.
 
+use super::prove::judge::{broken_promises, judge};
+use super::prove::{Outcome, Script};
 use super::{asked_to_stop, failed, on_runtime, world};
 use crate::sim::model::serve::ModelServer;
 use crate::sim::phone::call::{Wires, call};
@@ -18,6 +20,8 @@ pub enum SimCommand {
     Model(ModelArguments),
     /// A phone at a carrier: calls a webhook, talks, listens, and writes down what it heard.
     Phone(PhoneArguments),
+    /// A call written as text: makes it in virtual time, tells what happened, and judges it.
+    Call(CallArguments),
 }
 
 /// Arguments of `sim model`.
@@ -74,11 +78,22 @@ pub struct PhoneArguments {
     stay: bool,
 }
 
+/// Arguments of `sim call`.
+#[derive(Debug, Args)]
+pub struct CallArguments {
+    /// The call's file, such as config/scenarios/ordinary.call
+    file: PathBuf,
+    /// Make it over real sockets, in real time.
+    #[arg(long)]
+    sockets: bool,
+}
+
 /// Runs the command.
 pub fn run(command: SimCommand) -> ExitCode {
     match command {
         SimCommand::Model(own) => on_runtime(model(own)),
         SimCommand::Phone(own) => on_runtime(phone(own)),
+        SimCommand::Call(own) => on_runtime(scenario(own)),
     }
 }
 
@@ -135,6 +150,59 @@ async fn phone(own: PhoneArguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+async fn scenario(own: CallArguments) -> ExitCode {
+    let made = match Script::read(&own.file) {
+        Ok(script) if own.sockets => (script.perform().await).map(|outcome| (script, outcome)),
+        Ok(script) => script.rehearse().map(|outcome| (script, outcome)),
+        Err(why) => Err(why),
+    };
+    let (script, outcome) = match made {
+        Ok(made) => made,
+        Err(why) => return failed(&why),
+    };
+    println!("{}\n", script.scenario.about);
+    tell(&outcome);
+    let mut wrong = judge(&script.scenario, &outcome);
+    wrong.extend(broken_promises(&outcome));
+    for wrong in &wrong {
+        println!("{wrong}");
+    }
+    if wrong.is_empty() {
+        println!("as expected");
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// What happened: first as the server wrote it down, then as the phone saw it.
+fn tell(outcome: &Outcome) {
+    println!("the server, from its answer to the webhook on:");
+    for fact in &outcome.facts {
+        let (at_ms, spent) = (fact.at.millis(), fact.spent);
+        let (seconds, rest) = (at_ms / 1000, at_ms % 1000);
+        let (word, cost) = (fact.what.word(), fact.what.cost());
+        println!(
+            "{seconds:4}.{rest:03}  ${spent:<10}  {word} {}",
+            match cost.is_zero() {
+                true => String::new(),
+                false => format!("+${cost}"),
+            }
+        );
+    }
+    println!("\nthe phone, from the first ring on:");
+    for moment in &outcome.phone.timeline {
+        println!("{moment}");
+    }
+    let minutes = outcome.phone.billed_minutes;
+    println!(
+        "\n${} of ${}; the model bills ${}, the carrier {minutes} minutes\n",
+        outcome.spent(),
+        outcome.cap,
+        outcome.billed()
+    );
 }
 
 fn setup(own: &PhoneArguments) -> Result<Setup, String> {

@@ -124,6 +124,16 @@ pub fn model_setup(words: &str) -> Result<crate::sim::model::Setup, String> {
     crate::sim::model::Setup::parse(BUILT_IN, words)
 }
 
+/// A phone that will call the server at this address: a caller of its own, with a call of its own.
+pub fn phone_number(number: u64, server: SocketAddr) -> phone::Setup {
+    let webhook = format!("http://{server}/twilio/voice");
+    let mut setup = phone::Setup::new(&webhook, ACCOUNT, AUTH_TOKEN, &format!("CA{number:032x}"));
+    setup.status_callback = Some(format!("http://{server}/twilio/status"));
+    setup.from = format!("+1415555{:04}", number % 10_000);
+    setup.seed = number;
+    setup
+}
+
 /// A world that runs.
 pub struct World {
     /// The server under test.
@@ -177,13 +187,7 @@ impl World {
     /// A phone that will call the server: a caller of its own, with a call of its own.
     pub fn phone(&self) -> phone::Setup {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let webhook = format!("http://{}/twilio/voice", self.server.address);
-        let mut setup =
-            phone::Setup::new(&webhook, ACCOUNT, AUTH_TOKEN, &format!("CA{number:032x}"));
-        setup.status_callback = Some(format!("http://{}/twilio/status", self.server.address));
-        setup.from = format!("+1415555{:04}", number % 10_000);
-        setup.seed = number;
-        setup
+        phone_number(number, self.server.address)
     }
 
     /// Rings, and tells what the phone saw and heard when the call is over.

@@ -92,6 +92,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             max_output_tokens: plan.max_output_tokens,
             // There are no tools yet, so the instructions are all that is read every time.
             settings_tokens: words.instructions.len() as u64,
+            prefix_padding_ms: u64::from(plan.turn_detection.prefix_padding_ms),
             provider_interrupts,
             lead_ms,
             message_ms: 100,
@@ -167,6 +168,12 @@ fn chosen<'m>(section: &Section<'_>, models: &'m BTreeMap<String, Plan>) -> Vec<
     };
     if names.is_empty() {
         section.mistake("models", "is empty", "name at least one model");
+    }
+    if names.len() > 1 {
+        section.warn(
+            "models",
+            "only the first is used: taking over from a model that fails is not available yet",
+        );
     }
     let found = names.iter().filter_map(|name| {
         let plan = models.get(name);

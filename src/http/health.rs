@@ -1,8 +1,10 @@
 //! Is it alive, does it take calls, and what does it measure?
 
-use super::Health;
+use super::{Health, is_admin};
+use crate::observe::dollars;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use metrics::gauge;
 
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> &'static str {
@@ -18,7 +20,15 @@ pub async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     }
 }
 
-/// `GET /metrics`: Prometheus' text format.
-pub async fn metrics(State(health): State<Health>) -> String {
-    health.metrics.render()
+/// `GET /metrics`: Prometheus' text format, for who has the admin token.
+pub async fn metrics(
+    State(health): State<Health>,
+    headers: HeaderMap,
+) -> Result<String, (StatusCode, &'static str)> {
+    if !is_admin(&headers, &health.admin_token) {
+        let help = "the admin token is expected: Authorization: Bearer …\n";
+        return Err((StatusCode::UNAUTHORIZED, help));
+    }
+    gauge!("ringfence_reserved_usd").set(dollars(health.budget.reserved()));
+    Ok(health.metrics.render())
 }

@@ -5,7 +5,7 @@
 
 use super::{Doors, as_arrived, why_forged};
 use crate::bridge::switchboard::{Kept, Opened};
-use crate::bridge::wire::is_breach;
+use crate::bridge::wire::is_too_large;
 use crate::carrier::{Event, Garbled};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
@@ -25,6 +25,9 @@ const MAX_FRAME: usize = 64 * 1024;
 
 /// What a socket reads at a time. The library's default, 128 KB, is zeroed for every read and kept for every call.
 const READ_BUFFER: usize = 8 * 1024;
+
+/// "Done".
+const NORMAL: u16 = 1000;
 
 /// "Policy violation": the peer is not what it said it was.
 const POLICY: u16 = 1008;
@@ -91,7 +94,7 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err("a binary frame"),
-                Some(Err(error)) if is_breach(&error) => return Err("a frame that cannot be read"),
+                Some(Err(error)) if is_too_large(&error) => return Err("a frame over 64 KiB"),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
                     return Err("it closed before its start");
                 }
@@ -100,8 +103,13 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
     };
     let what = match tokio::time::timeout(START_PATIENCE, started).await {
         Ok(Ok(())) => {
-            // A call that is over meanwhile closes the socket by dropping it.
-            let _ = kept.door.send(Opened { socket, stream });
+            if let Err(Opened { mut socket, .. }) = kept.door.send(Opened { socket, stream }) {
+                let over = CloseFrame {
+                    code: NORMAL,
+                    reason: "the call is over".into(),
+                };
+                let _ = socket.send(Message::Close(Some(over))).await;
+            }
             return;
         }
         Ok(Err(what)) => what,

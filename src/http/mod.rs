@@ -9,16 +9,19 @@ pub mod voice;
 
 use crate::admission::Admission;
 use crate::bridge::switchboard::Switchboard;
+use crate::budget::Budget;
 use crate::carrier::{Carrier, Forged, Request};
 use crate::observe::Observer;
 use crate::realtime::DIALECTS;
 use crate::requests::Requests;
+use crate::units::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 /// The largest webhook body: carriers post a few kilobytes.
@@ -49,6 +52,10 @@ pub struct Health {
     pub admission: Arc<Admission>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// Says what is promised to calls that are going on.
+    pub budget: Arc<Budget>,
+    /// What opens the doors that are neither the carriers' nor health.
+    pub admin_token: Secret,
 }
 
 /// All doors of the server.
@@ -70,6 +77,17 @@ pub fn router(carriers: Vec<Arc<Doors>>, health: Health) -> Router {
         router = router.merge(own);
     }
     router
+}
+
+/// Whether the request carries the admin token: `Authorization: Bearer …`.
+fn is_admin(headers: &HeaderMap, token: &Secret) -> bool {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let given = given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    bool::from(given.as_bytes().ct_eq(token.reveal().as_bytes()))
 }
 
 /// Hands a request to `read` as it arrived.

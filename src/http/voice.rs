@@ -1,18 +1,20 @@
 //! The carrier's webhooks: a call is offered, a stream has ended, a call is over.
 
 use super::{Doors, as_arrived, new_dialect, why_forged};
-use crate::admission::{Admitted, Refused};
+use crate::admission::{Admitted, Refused, new_token};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::Line;
 use crate::bridge::{World, carry};
 use crate::call::record::Refusal;
 use crate::carrier::{Document, Offer, Unwelcome};
 use crate::observe::Labels;
+use crate::units::Usd;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// What is said to a caller whose call's own process is no longer there to say it.
 const INTERRUPTED: &str = "We are sorry, the call was interrupted. Goodbye.";
@@ -32,9 +34,10 @@ pub async fn offered(
         Ok(offer) => offer,
         Err(unwelcome) => return turn_away("voice", &unwelcome),
     };
-    let _alone = doors.switchboard.one_offer_at_a_time();
+    let _alone = doors.switchboard.one_at_a_time();
     if let Some(listed) = doors.switchboard.find(&offer.carrier_call) {
-        tracing::info!(event = "call.offered_again", call = listed.call.as_str());
+        let (call, carrier_call) = (listed.call.as_str(), offer.carrier_call.as_str());
+        tracing::info!(event = "call.offered_again", call, carrier_call);
         return document(listed.document);
     }
     document(match doors.admission.admit(&offer) {
@@ -71,16 +74,18 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
         from = %offer.from,
         to = %offer.to,
         attestation = ?offer.attestation,
-        spent_usd = %crate::units::Usd::ZERO,
+        spent_usd = %Usd::ZERO,
         cap_usd = %labels.cap,
         left_usd = %labels.cap,
         granted_usd = %grant.amount(),
     );
     let carrier_call = offer.carrier_call.clone();
-    let make = |token: &str| doors.carrier.connect(token);
-    let (seat, document) = doors
+    let token = new_token();
+    let document = doors.carrier.connect(&token);
+    let listed = document.clone();
+    let seat = doors
         .switchboard
-        .seat(ticket.call.clone(), &carrier_call, make);
+        .seat(ticket.call.clone(), &carrier_call, token, listed);
     let carrier = doors.carrier.clone();
     let line = Line::new(
         ticket,
@@ -98,8 +103,15 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
     };
     let clock = Clock::start();
     let switchboard = doors.switchboard.clone();
+    // Whatever is logged on the way, by whichever room, names the call.
+    let span = tracing::info_span!(
+        "call",
+        call = world.labels.call.as_str(),
+        carrier_call = carrier_call.as_str()
+    );
+    let carried = carry(line, clock, seat, world).instrument(span);
     tokio::spawn(async move {
-        carry(line, clock, seat, world).await;
+        carried.await;
         drop(slot);
         switchboard.forget(&carrier_call).await;
     });
@@ -120,6 +132,11 @@ fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
     };
     tracing::info!(
         event = "call.refused",
+        call = "",
+        agent = refused.agent.as_deref().unwrap_or(""),
+        spent_usd = %Usd::ZERO,
+        cap_usd = %Usd::ZERO,
+        left_usd = %Usd::ZERO,
         carrier_call = offer.carrier_call.as_str(),
         from = %offer.from,
         to = %offer.to,

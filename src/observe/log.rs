@@ -6,10 +6,16 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::time::Duration;
 use tracing::field::{Field, Visit};
+use tracing::span::{self, Attributes};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How log lines look.
@@ -21,46 +27,156 @@ pub enum Format {
     Text,
 }
 
+/// Lines that wait for a slow reader of standard output. When as many wait, further ones are counted and lost: a log that cannot
+/// be written must not stop a call.
+const MOST_WAITING: usize = 16_384;
+
 /// Sends the log to standard output. `RUST_LOG` chooses what is told; `info` unless it says otherwise.
 ///
 /// The first one to install a log wins; in tests there may be several.
 pub fn install(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = Lines {
+        format,
+        lost: AtomicU64::new(0),
+    };
     let _ = tracing_subscriber::registry()
         .with(filter)
-        .with(Lines { format })
+        .with(lines)
         .try_init();
+}
+
+/// Waits until everything logged so far is written, but not for ever: the last thing a process does.
+pub fn flush() {
+    let (done, wait) = mpsc::channel();
+    if writer().try_send(Job::Flush(done)).is_ok() {
+        let _ = wait.recv_timeout(Duration::from_secs(1));
+    }
+}
+
+enum Job {
+    Line(String),
+    Flush(mpsc::Sender<()>),
+}
+
+/// The thread that writes: standard output may block, and nobody who carries a call may.
+fn writer() -> &'static SyncSender<Job> {
+    static WRITER: OnceLock<SyncSender<Job>> = OnceLock::new();
+    WRITER.get_or_init(|| {
+        let (jobs, work) = mpsc::sync_channel(MOST_WAITING);
+        std::thread::spawn(move || {
+            let mut out = std::io::stdout();
+            for job in work {
+                // A reader that has gone away is no reason to stop.
+                let _ = match job {
+                    Job::Line(line) => out.write_all(line.as_bytes()),
+                    Job::Flush(done) => out.flush().map(|()| drop(done)),
+                };
+            }
+        });
+        jobs
+    })
 }
 
 struct Lines {
     format: Format,
+    lost: AtomicU64,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+/// The fields of a span, written as lines of this format write them.
+struct SpanFields(String);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let mut fields = String::new();
+        match self.format {
+            Format::Json => attributes.record(&mut Json(&mut fields)),
+            Format::Text => attributes.record(&mut Text(&mut fields)),
+        }
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(SpanFields(fields));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let now = jiff::Timestamp::now();
-        let line = match self.format {
-            Format::Json => json(&now, *event.metadata().level(), |visit| event.record(visit)),
-            Format::Text => text(&now, *event.metadata().level(), |visit| event.record(visit)),
+        let level = *event.metadata().level();
+        let around = around(event, &context);
+        let mut line = match self.format {
+            Format::Json => json(&now, level, &around, |visit| event.record(visit)),
+            Format::Text => text(&now, level, &around, |visit| event.record(visit)),
         };
-        // A log that cannot be written must not stop a call.
-        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let told = |visit: &mut dyn Visit| tell_lost(visit, event, lost);
+            line = match self.format {
+                Format::Json => json(&now, Level::WARN, "", told),
+                Format::Text => text(&now, Level::WARN, "", told),
+            } + &line;
+        }
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            writer().try_send(Job::Line(line))
+        {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
     }
 }
 
-fn json(now: &jiff::Timestamp, level: Level, record: impl FnOnce(&mut dyn Visit)) -> String {
+/// The fields of the span the event happened in, unless it names the call itself.
+fn around<S: Subscriber + for<'a> LookupSpan<'a>>(
+    event: &Event<'_>,
+    context: &Context<'_, S>,
+) -> String {
+    if event.fields().any(|field| field.name() == "call") {
+        return String::new();
+    }
+    let Some(scope) = context.event_scope(event) else {
+        return String::new();
+    };
+    let fields = scope.from_root().filter_map(|span| {
+        let extensions = span.extensions();
+        extensions
+            .get::<SpanFields>()
+            .map(|fields| fields.0.clone())
+    });
+    fields.collect()
+}
+
+/// Says how many lines are missing before this one.
+fn tell_lost(visit: &mut dyn Visit, event: &Event<'_>, lost: u64) {
+    if let Some(field) = event.fields().find(|field| field.name() == "event") {
+        visit.record_str(
+            &field,
+            &format!("log.lost {lost} lines: standard output is read too slowly"),
+        );
+    }
+}
+
+fn json(
+    now: &jiff::Timestamp,
+    level: Level,
+    around: &str,
+    record: impl FnOnce(&mut dyn Visit),
+) -> String {
     let mut line = format!(
         "{{\"time\":\"{now:.3}\",\"level\":\"{}\"",
         level.as_str().to_lowercase()
     );
     record(&mut Json(&mut line));
+    line.push_str(around);
     line.push_str("}\n");
     line
 }
 
-fn text(now: &jiff::Timestamp, level: Level, record: impl FnOnce(&mut dyn Visit)) -> String {
+fn text(
+    now: &jiff::Timestamp,
+    level: Level,
+    around: &str,
+    record: impl FnOnce(&mut dyn Visit),
+) -> String {
     let mut line = format!("{now:.3} {level:>5}");
     record(&mut Text(&mut line));
+    line.push_str(around);
     line.push('\n');
     line
 }
@@ -147,8 +263,8 @@ mod tests {
             let now = jiff::Timestamp::UNIX_EPOCH;
             let level = *event.metadata().level();
             let line = match self.0 {
-                Format::Json => json(&now, level, |visit| event.record(visit)),
-                Format::Text => text(&now, level, |visit| event.record(visit)),
+                Format::Json => json(&now, level, "", |visit| event.record(visit)),
+                Format::Text => text(&now, level, "", |visit| event.record(visit)),
             };
             self.1.lock().unwrap().push_str(&line);
         }

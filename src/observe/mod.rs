@@ -216,7 +216,7 @@ fn line_of_end(labels: &Labels, fact: &Fact, summary: &Summary) {
 }
 
 /// Dollars for a metric: the one place where money becomes a float, after everything that matters was computed.
-fn dollars(amount: Usd) -> f64 {
+pub fn dollars(amount: Usd) -> f64 {
     amount.nanos() as f64 / 1e9
 }
 

@@ -267,6 +267,11 @@ pub enum Command {
         /// Milliseconds.
         ms: u64,
     },
+    /// Send on silence, as if the caller were on the line and said nothing.
+    AppendSilence {
+        /// Milliseconds.
+        ms: u64,
+    },
     /// Forget the caller's sound that was sent and not yet committed.
     ClearInput,
     /// Add to the conversation.

@@ -19,6 +19,7 @@ mod tests;
 use super::phone::{Act, Line, Step, When};
 use super::voice;
 use crate::units::Usd;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -201,9 +202,18 @@ impl Scenario {
         &self,
         load: &dyn Fn(&str) -> Result<Vec<i16>, String>,
     ) -> Result<Vec<Step>, String> {
+        // Most callers say the same few lengths again and again, and a voice takes longer to make than to use.
+        let mut made: BTreeMap<u64, Arc<[i16]>> = BTreeMap::new();
         let step = |planned: &Planned| {
             let act = match &planned.what {
-                What::Speech { ms } => Act::Say(Arc::from(voice::speech(*ms, 1))),
+                What::Speech { ms } => {
+                    let speech = made.entry(*ms);
+                    Act::Say(
+                        speech
+                            .or_insert_with(|| voice::speech(*ms, 1).into())
+                            .clone(),
+                    )
+                }
                 What::File(name) => Act::Say(Arc::from(load(name)?)),
                 What::Press(digit) => Act::Press(*digit),
                 What::HangUp => Act::HangUp,

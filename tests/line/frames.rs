@@ -11,75 +11,49 @@ use tokio_tungstenite::tungstenite::Message;
 /// What is said, whether before the stream has named its call, and how the server closes it.
 type Trick = (&'static str, bool, Message, u16, &'static str);
 
-fn tricks() -> Vec<Trick> {
-    let stranger = "CAffffffffffffffffffffffffffffffff";
-    let long = format!(
-        r#"{{"event":"media","media":{{"payload":"{}"}}}}"#,
-        "/".repeat(64 * 1024)
-    );
-    let binary = || Message::binary(vec![0xFF; 160]);
-    let unreadable = "a frame that cannot be read";
-    vec![
-        (
-            "sound before the start",
-            true,
-            media(0).into(),
-            1008,
-            "a stream that does not begin with its start",
-        ),
-        (
-            "a start of another call",
-            true,
-            start(ACCOUNT, stranger).into(),
-            1008,
-            "a stream of another call",
-        ),
-        (
-            "a start of another account",
-            true,
-            start("ACb", "CA1").into(),
-            1008,
-            "",
-        ),
-        ("no JSON before the start", true, "hello".into(), 1008, ""),
-        (
-            "a binary frame before the start",
-            true,
-            binary(),
-            1008,
-            "a binary frame",
-        ),
-        (
-            "a long frame before the start",
-            true,
-            long.clone().into(),
-            1008,
-            unreadable,
-        ),
-        ("no JSON", false, r#"{"event":"media","#.into(), 1008, ""),
-        (
-            "a payload that is not base64",
-            false,
-            media(0).replace("/8=", "!!!!").into(),
-            1008,
-            "a payload that is not base64",
-        ),
-        (
-            "a second start",
-            false,
-            start(ACCOUNT, "CA1").into(),
-            1008,
-            "a second start",
-        ),
-        (
-            "a binary frame",
-            false,
-            binary(),
-            1003,
-            "binary frames are not part of a media stream",
-        ),
-        ("a long frame", false, long.into(), 1008, unreadable),
-    ]
+/// A media frame of 64 KiB and a little.
+fn long() -> String {
+    let payload = "/".repeat(64 * 1024);
+    format!(r#"{{"event":"media","media":{{"payload":"{payload}"}}}}"#)
+}
+
+fn binary() -> Message {
+    Message::binary(vec![0xFF; 160])
+}
+
+/// Where the server does not know the call yet, it is a stranger who speaks: 1008.
+fn before_the_start() -> Vec<Trick> {
+    let other = start(ACCOUNT, "CAffffffffffffffffffffffffffffffff");
+    let foreign = start("ACb", "CA1");
+    let startless = "a stream that does not begin with its start";
+    let tricks = [
+        ("sound", media(0).into(), startless),
+        ("another call", other.into(), "a stream of another call"),
+        ("another account", foreign.into(), ""),
+        ("no JSON", "hello".into(), ""),
+        ("a binary frame", binary(), "a binary frame"),
+        ("a long frame", long().into(), "a frame over 64 KiB"),
+    ];
+    tricks
+        .map(|(what, message, reason)| (what, true, message, 1008, reason))
+        .to_vec()
+}
+
+/// Where it does, the code says what was wrong with the frame.
+fn in_the_call() -> Vec<Trick> {
+    let garbled = media(0).replace("/8=", "!!!!");
+    let again = start(ACCOUNT, "CA1");
+    let cut = r#"{"event":"media","#;
+    let tricks = [
+        ("no JSON", cut.into(), 1007, ""),
+        ("no base64", garbled.into(), 1007, "not base64"),
+        ("a second start", again.into(), 1007, "a second start"),
+        ("a binary frame", binary(), 1003, "binary frames"),
+        ("a long frame", long().into(), 1009, "larger than any frame"),
+    ];
+    tricks
+        .map(|(what, message, code, reason)| (what, false, message, code, reason))
+        .to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,7 +64,8 @@ async fn a_stream_that_breaks_the_rules_is_closed_with_a_reason_and_its_neighbou
     let voice = through_telephone(&speech(4000, 5));
     let mut neighbour = house.world.phone();
     neighbour.script = says_and_hangs_up(&voice);
-    let attacks = futures_util::future::join_all((100..).zip(tricks()).map(|(number, trick)| {
+    let tricks = before_the_start().into_iter().chain(in_the_call());
+    let attacks = futures_util::future::join_all((100..).zip(tricks).map(|(number, trick)| {
         let (house, client) = (&house, client.clone());
         async move { attack(house, &client, number, trick).await }
     }));

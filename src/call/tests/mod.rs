@@ -1,5 +1,6 @@
 //! Calls, told as calls.
 
+mod ends;
 mod money;
 mod script;
 mod talk;

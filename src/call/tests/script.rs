@@ -34,6 +34,7 @@ pub fn rules() -> Rules {
         trouble_sentence: "Sorry.".into(),
         max_output_tokens: 1024,
         settings_tokens: 200,
+        prefix_padding_ms: 300,
         provider_interrupts: true,
         // Everything at once: most tests are about what is said, not about how it is paced.
         lead_ms: 1_000_000,
@@ -204,49 +205,53 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
                 Event::SpokeAll { response, item },
             ]
         }
-        ["done", response, status, rest @ ..] => {
-            let status = match *status {
-                "completed" => Status::Completed,
-                "cancelled" => Status::Cancelled,
-                "incomplete" => Status::Incomplete,
-                _ => Status::Failed(Code::new("server_error")),
-            };
-            let nonce = response
-                .strip_prefix('r')
-                .and_then(|nonce| nonce.parse().ok());
-            let number = |place: usize| rest.get(place).map_or(0, |n: &&str| n.parse().unwrap());
-            let usage = (!rest.is_empty()).then(|| Usage {
-                text_in: number(0),
-                audio_in: number(1),
-                text_out: number(2),
-                audio_out: number(3),
-                ..Usage::default()
-            });
-            vec![Event::ResponseDone {
-                response: id(response),
-                nonce,
-                status,
-                usage,
-            }]
-        }
-        ["complained", gravity, code, about @ ..] => {
-            let gravity = match *gravity {
-                "benign" => Gravity::Benign,
-                "ignored" => Gravity::Ignored,
-                "retry" => Gravity::Retry,
-                _ => Gravity::Fatal,
-            };
-            let about = about.first().map(|nonce| nonce.parse().unwrap());
-            vec![Event::Complained(Complaint {
-                gravity,
-                code: Code::new(code),
-                about,
-            })]
-        }
+        ["done", response, status, tokens @ ..] => vec![read_done(response, status, tokens)],
+        ["complained", gravity, code, about @ ..] => vec![read_complaint(gravity, code, about)],
         ["lost"] => vec![Event::Lost(Loss::Dropped)],
         ["refused", code] => vec![Event::Lost(Loss::Refused(Code::new(code)))],
         _ => panic!("{words:?}"),
     }
+}
+
+/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, or no usage at all.
+fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
+    let status = match status {
+        "completed" => Status::Completed,
+        "cancelled" => Status::Cancelled,
+        "incomplete" => Status::Incomplete,
+        _ => Status::Failed(Code::new("server_error")),
+    };
+    let nonce = response
+        .strip_prefix('r')
+        .and_then(|nonce| nonce.parse().ok());
+    let number = |place: usize| tokens.get(place).map_or(0, |n| n.parse().unwrap());
+    let usage = (!tokens.is_empty()).then(|| Usage {
+        text_in: number(0),
+        audio_in: number(1),
+        text_out: number(2),
+        audio_out: number(3),
+        ..Usage::default()
+    });
+    realtime::Event::ResponseDone {
+        response: response.into(),
+        nonce,
+        status,
+        usage,
+    }
+}
+
+fn read_complaint(gravity: &str, code: &str, about: &[&str]) -> realtime::Event {
+    let gravity = match gravity {
+        "benign" => Gravity::Benign,
+        "ignored" => Gravity::Ignored,
+        "retry" => Gravity::Retry,
+        _ => Gravity::Fatal,
+    };
+    realtime::Event::Complained(Complaint {
+        gravity,
+        code: Code::new(code),
+        about: about.first().map(|nonce| nonce.parse().unwrap()),
+    })
 }
 
 /// An output as a line; `None` for what tests are rarely about.
@@ -286,6 +291,7 @@ fn tell_realtime(command: &realtime::Command) -> String {
         Command::Open => "realtime  open".into(),
         Command::Configure => "realtime  configure".into(),
         Command::Append { ms } => format!("realtime  append {ms}ms"),
+        Command::AppendSilence { ms } => format!("realtime  append-silence {ms}ms"),
         Command::ClearInput => "realtime  clear-input".into(),
         Command::Add(item) => format!("realtime  add {item:?}"),
         Command::Respond(request) => {

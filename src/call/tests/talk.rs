@@ -1,7 +1,7 @@
 //! What is said, heard and interrupted.
 
 use super::script::{cents, play, rules};
-use crate::call::rules::{Cap, Rules};
+use crate::call::rules::Rules;
 use expect_test::{Expect, expect};
 
 fn check_with(rules: Rules, script: &str, expected: Expect) {
@@ -39,10 +39,10 @@ fn a_call_is_answered_heard_and_ended_by_the_caller() {
             2.4    fact      first-word
             2.5    fact      turn $0.002048
             3.4    carrier   play 1:1020:g0 20ms
-            9.0    fact      unreported $0.000008
+            9.0    fact      unreported $0.000072
             9.0    realtime  close
             9.0    carrier   close
-            9.0    budget    Settle(Usd(14556000))
+            9.0    budget    Settle(Usd(14620000))
             9.0    fact      ended
             9.0    over      CallerHungUp
         "#]],
@@ -77,6 +77,7 @@ fn an_interrupted_agent_is_told_only_what_was_heard() {
             2.6    realtime  truncate me-1 at 1600ms
             2.6    fact      interrupted
             2.8    fact      turn $0.004608
+            3.35   realtime  append-silence 1000ms
             3.5    realtime  respond r2 max 1024
         "#]],
     );
@@ -185,178 +186,6 @@ fn the_agent_has_the_first_word_and_the_caller_who_waits_for_it_is_buffered() {
 }
 
 #[test]
-fn nothing_is_sent_to_a_session_whose_settings_differ() {
-    check(
-        "
-        0.0  carrier   started
-        0.1  carrier   heard 0.1s
-        0.2  realtime  created
-        0.3  realtime  differs max_output_tokens
-    ",
-        expect![[r#"
-            0.0    realtime  open
-            0.0    fact      minute $0.0125
-            0.0    fact      answered
-            0.0    carrier   limit 310s
-            0.2    realtime  configure
-            0.3    fact      model-lost
-            0.3    fact      sentence
-            0.3    carrier   say "Sorry."
-            0.3    realtime  close
-            0.3    carrier   close
-            0.3    budget    Settle(Usd(12500000))
-            0.3    fact      ended
-            0.3    over      Lost(Realtime)
-        "#]],
-    );
-}
-
-#[test]
-fn a_model_that_cannot_be_reached_is_apologised_for_when_there_is_somebody_to_hear_it() {
-    check(
-        "
-        0.1  realtime  refused invalid_api_key
-        0.5  carrier   started
-    ",
-        expect![[r#"
-            0.0    realtime  open
-            0.0    fact      minute $0.0125
-            0.1    fact      model-lost
-            0.5    fact      answered
-            0.5    carrier   limit 310s
-            0.5    fact      sentence
-            0.5    carrier   say "Sorry."
-            0.5    realtime  close
-            0.5    carrier   close
-            0.5    budget    Settle(Usd(12500000))
-            0.5    fact      ended
-            0.5    over      Lost(Realtime)
-        "#]],
-    );
-}
-
-#[test]
-fn a_model_lost_in_the_middle_is_apologised_for() {
-    check(
-        "
-        0.0  carrier   started
-        0.2  realtime  ready
-        0.3  realtime  turn you-1
-        1.0  realtime  lost
-    ",
-        expect![[r#"
-            0.0    realtime  open
-            0.0    fact      minute $0.0125
-            0.0    fact      answered
-            0.0    carrier   limit 310s
-            0.2    realtime  configure
-            0.2    fact      ready
-            0.3    realtime  respond r1 max 1024
-            1.0    fact      model-lost
-            1.0    fact      sentence
-            1.0    carrier   say "Sorry."
-            1.0    fact      unreported $0.06768
-            1.0    realtime  close
-            1.0    carrier   close
-            1.0    budget    Settle(Usd(80180000))
-            1.0    fact      ended
-            1.0    over      Lost(Realtime)
-        "#]],
-    );
-}
-
-#[test]
-fn a_silent_caller_is_asked_once_and_then_told_goodbye() {
-    let rules = Rules {
-        silence_ms: Cap {
-            warn: 5_000,
-            end: 8_000,
-        },
-        ..rules()
-    };
-    check_with(
-        rules,
-        "
-        0.0  carrier   started
-        0.0  realtime  ready
-        5.1  realtime  began r1
-        5.2  realtime  spoke-all r1 me-1 1.0s
-        5.3  realtime  done r1 completed 10 0 5 20
-        6.3  carrier   played 1:1020:g0
-        9.5  realtime  began r2
-        9.6  realtime  spoke-all r2 me-2 1.0s
-        9.7  realtime  done r2 completed 10 0 5 20
-       10.8  carrier   played 2:1020:g0
-    ",
-        expect![[r#"
-            0.0    realtime  open
-            0.0    fact      minute $0.0125
-            0.0    fact      answered
-            0.0    carrier   limit 310s
-            0.0    realtime  configure
-            0.0    fact      ready
-            5.0    fact      warned
-            5.0    realtime  add System("The caller has been silent for a while. Ask briefly whether they are still there.")
-            5.0    realtime  respond r1 max 1024
-            5.2    carrier   play 1:1000:g0 1000ms
-            5.2    fact      first-word
-            5.3    fact      turn $0.00144
-            6.2    carrier   play 1:1020:g0 20ms
-            9.22   fact      wrapping-up
-            9.22   realtime  goodbye r2 max 200
-            9.6    carrier   play 2:1000:g0 1000ms
-            9.7    fact      turn $0.00144
-            10.6   carrier   play 2:1020:g0 20ms
-            10.8   realtime  close
-            10.8   carrier   close
-            10.8   budget    Settle(Usd(15380000))
-            10.8   fact      ended
-            10.8   over      SaidGoodbye(Silence)
-        "#]],
-    );
-}
-
-#[test]
-fn no_call_outlives_its_clock() {
-    let rules = Rules {
-        duration_ms: Cap {
-            warn: 20_000,
-            end: 30_000,
-        },
-        ..rules()
-    };
-    check_with(
-        rules,
-        "
-        0.0  carrier   started
-        0.0  realtime  ready
-       18.5  realtime  began r1
-       18.6  realtime  spoke r1 me-1 30.0s
-       31.0  wait
-    ",
-        expect![[r#"
-            0.0    realtime  open
-            0.0    fact      minute $0.0125
-            0.0    fact      answered
-            0.0    carrier   limit 60s
-            0.0    realtime  configure
-            0.0    fact      ready
-            18.0   fact      warned
-            18.0   fact      wrapping-up
-            18.0   realtime  goodbye r1 max 200
-            18.6   carrier   play 1:30000:g0 30000ms
-            18.6   fact      first-word
-            28.0   fact      unreported $0.013296
-            28.0   realtime  close
-            28.0   carrier   close
-            28.0   budget    Settle(Usd(25796000))
-            28.0   fact      ended
-            28.0   over      CutOff(Duration)
-        "#]],
-    );
-}
-
-#[test]
 fn a_failed_answer_is_asked_for_again_with_a_pause_and_not_for_ever() {
     check(
         "
@@ -386,9 +215,10 @@ fn a_failed_answer_is_asked_for_again_with_a_pause_and_not_for_ever() {
             6.0    fact      model-lost
             6.0    fact      sentence
             6.0    carrier   say "Sorry."
+            6.0    fact      unreported $0.000064
             6.0    realtime  close
             6.0    carrier   close
-            6.0    budget    Settle(Usd(12500000))
+            6.0    budget    Settle(Usd(12564000))
             6.0    fact      ended
             6.0    over      Lost(Realtime)
         "#]],
@@ -421,13 +251,17 @@ fn an_answer_refused_because_another_is_running_is_asked_for_again() {
 }
 
 #[test]
-fn a_goodbye_that_never_comes_is_said_by_the_carrier() {
+fn speech_of_an_answer_given_up_before_it_began_is_forgotten_by_the_model_too() {
     check(
         "
         0.0  carrier   started
         0.0  realtime  ready
-        1.0  operator  wraps-up
-        9.0  wait
+        1.0  realtime  turn you-1
+        1.2  realtime  began r1
+        1.3  realtime  caller-spoke
+        1.35 realtime  spoke r1 me-1 0.5s
+        1.4  realtime  spoke r1 me-1 0.7s
+        1.4  realtime  done r1 cancelled 50 14 5 14
     ",
         expect![[r#"
             0.0    realtime  open
@@ -436,28 +270,23 @@ fn a_goodbye_that_never_comes_is_said_by_the_carrier() {
             0.0    carrier   limit 310s
             0.0    realtime  configure
             0.0    fact      ready
-            1.0    fact      warned
-            1.0    fact      wrapping-up
-            1.0    realtime  goodbye r1 max 200
-            3.0    fact      sentence
-            3.0    carrier   say "Goodbye."
-            3.0    fact      unreported $0.013296
-            3.0    realtime  close
-            3.0    carrier   close
-            3.0    budget    Settle(Usd(25796000))
-            3.0    fact      ended
-            3.0    over      SaidGoodbye(Drain)
+            1.0    realtime  respond r1 max 1024
+            1.35   realtime  delete me-1
+            1.4    fact      turn $0.001664
         "#]],
     );
 }
 
 #[test]
-fn an_operator_who_hangs_up_does_not_wait() {
+fn a_caller_whose_sound_stops_in_the_middle_of_a_word_is_not_waited_for_for_ever() {
     check(
         "
         0.0  carrier   started
         0.0  realtime  ready
-        1.0  operator  hangs-up
+        1.0  carrier   heard 1.0s
+        1.5  realtime  caller-spoke
+        4.0  realtime  turn you-1
+        4.1  realtime  began r1
     ",
         expect![[r#"
             0.0    realtime  open
@@ -466,32 +295,38 @@ fn an_operator_who_hangs_up_does_not_wait() {
             0.0    carrier   limit 310s
             0.0    realtime  configure
             0.0    fact      ready
-            1.0    realtime  close
-            1.0    carrier   close
-            1.0    budget    Settle(Usd(12500000))
-            1.0    fact      ended
-            1.0    over      Stopped
+            1.0    realtime  append 1000ms
+            2.25   realtime  append-silence 1000ms
+            4.0    realtime  respond r1 max 1024
         "#]],
     );
 }
 
 #[test]
-fn a_stream_that_never_opens_ends_the_call() {
+fn speech_that_was_heard_to_its_end_is_not_interrupted_however_late_its_marks_are() {
     check(
         "
+        0.0  carrier   started
         0.0  realtime  ready
-       20.0  wait
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        1.2  realtime  spoke-all r1 me-1 1.0s
+        1.3  realtime  done r1 completed 50 14 5 20
+        9.0  realtime  caller-spoke
     ",
         expect![[r#"
             0.0    realtime  open
             0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
             0.0    realtime  configure
             0.0    fact      ready
-            15.0   realtime  close
-            15.0   carrier   close
-            15.0   budget    Settle(Usd(12500000))
-            15.0   fact      ended
-            15.0   over      Lost(Carrier)
+            1.0    realtime  respond r1 max 1024
+            1.2    carrier   play 1:1000:g0 1000ms
+            1.2    fact      first-word
+            1.3    fact      turn $0.002048
+            2.2    carrier   play 1:1020:g0 20ms
+            9.0    carrier   clear
         "#]],
     );
 }

@@ -64,13 +64,19 @@ fn a_minimal_configuration_loads_with_every_default() {
 fn the_smallest_cap_is_what_its_parts_cost() {
     let settings = loads(MINIMAL, &[]);
     let model = &settings.agents[0].models[0];
-    let goodbye = model.rules.goodbye.len() as u64 + 14;
-    // Millionths: a minute, the goodbye, the greeting, the answer; text 4, audio 32, speech 64, transcription 3 and 5.
+    // Millionths: text 4, audio 32, speech 64, transcription 8 for 100 ms; 14 tokens of audio, the dearer, for each item's borders.
     let minute = 12_500;
-    let set_aside = goodbye * 4 + 200 * 64 + 5_000;
-    let greeting = (30 + 60) * 4 + 160 * 64;
-    let answer = (30 + 60 + 28) * 4 + (100 + 160) * 32 + 100 * (3 + 5) + 160 * 64;
-    let micros = minute + set_aside + greeting + answer;
+    let set_aside = model.rules.goodbye.len() as u64 * 4 + 14 * 32 + 200 * 64 + 5_000;
+    let text = 30 + (model.rules.greeting.len() + "The caller is on the line now. ".len()) as u64;
+    // What the caller says may hold 800 ms more than was sent: 300 of padding, 500 under way.
+    let item = 14 + 8;
+    // The settings, the note, and the item that the caller's next words may become.
+    let greeting = text * 4 + (14 + 14 + item) * 32 + 160 * 64;
+    let question = 10_800 / 100 * 8;
+    // The same again, the greeting, ten seconds of question; and listening while it is answered, and ten seconds longer.
+    let listening = 160 * 4 + 10_800 / 100 * 8;
+    let answer = text * 4 + (14 + 14 + 160 + 100 + item + item) * 32 + 160 * 64 + listening;
+    let micros = minute + set_aside + greeting + question + answer;
     assert_eq!(model.smallest_cap, Usd::from_micros(micros));
     assert_eq!(model.rules.goodbye_bound(), Usd::from_micros(set_aside));
 }

@@ -27,7 +27,9 @@ impl OpenAi {
         let event = match command {
             // The socket is opened and closed by those who have one.
             Command::Open | Command::Close => return,
-            Command::Append { .. } => return self.append(sound, out),
+            Command::Append { .. } | Command::AppendSilence { .. } => {
+                return self.append(sound, out);
+            }
             Command::Configure => configure(&self.session),
             Command::ClearInput => json!({"type": "input_audio_buffer.clear"}),
             Command::Add(item) => json!({"type": "conversation.item.create", "item": added(item)}),

@@ -1,0 +1,276 @@
+//! Answers: asked for, begun, heard, billed.
+//!
+//! The one place where an answer is asked for, [`Call::say_what_is_owed`], stands first; below it is what may become of one. An answer
+//! is over only when its own report says so, however long nobody has wanted to hear it.
+
+use super::meter::Reported;
+use super::record::{Cause, Turn, What};
+use super::timers::Timer;
+use super::{Call, Output, Phase};
+use crate::pricing::{TranscriptionUsage, Usage};
+use crate::realtime::{
+    Code, Command as ToModel, Complaint, Gravity, Loss, Request, RequestKind, Status,
+};
+use crate::units::{CallTime, Id, Usd};
+
+/// Answers that fail in a row before the model counts as lost.
+const MAX_FAILURES: u32 = 3;
+
+/// The pause before a failed answer is asked for again; doubled each time.
+const RETRY_MS: u64 = 500;
+
+impl Call {
+    /// The one place where an answer is asked for: if somebody is owed one, nobody speaks, and all it can cost fits.
+    pub(super) fn say_what_is_owed(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Talking || !self.turns.owed || !self.turns.is_free() {
+            return;
+        }
+        if self.timers.is_set(Timer::Retry) {
+            return;
+        }
+        let most = u64::from(self.rules.max_output_tokens);
+        let fitting = self.meter.longest_answer(self.room()).min(most);
+        if fitting < most && self.allowance.is_asked() {
+            return;
+        }
+        if fitting < u64::from(self.rules.margins.min_output_tokens) {
+            return self.wrap_up(self.money_cause(), out);
+        }
+        let nonce = self.turns.nonce();
+        self.meter.ask(nonce, fitting);
+        self.turns.asked(nonce, false);
+        self.timers
+            .set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
+        let max_output_tokens = u32::try_from(fitting).unwrap_or(u32::MAX);
+        let request = Request {
+            nonce,
+            max_output_tokens,
+            kind: RequestKind::Answer,
+        };
+        out.push(Output::Realtime(ToModel::Respond(request)));
+    }
+
+    pub(super) fn response_started(
+        &mut self,
+        response: Id,
+        nonce: Option<u64>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(nonce) = nonce.filter(|nonce| self.turns.is_ours(*nonce)) else {
+            return self.stray_started(response, out);
+        };
+        let talking = self.phase == Phase::Talking;
+        if let Some(answer) = self.turns.started(nonce, &response)
+            && talking
+            && !answer.unwanted
+        {
+            let at = self.now.plus(self.rules.answer_timeout_ms);
+            self.timers.set(Timer::Answer, at);
+        }
+    }
+
+    /// A response that nobody asked for costs money that nobody reserved: it is cut short, and spoken for until its report comes.
+    fn stray_started(&mut self, response: Id, out: &mut Vec<Output>) {
+        if self.turns.nonce_of(&response).is_some() {
+            return;
+        }
+        let nonce = self.turns.nonce();
+        self.meter
+            .ask(nonce, u64::from(self.rules.max_output_tokens));
+        self.turns.asked(nonce, false);
+        self.turns.started(nonce, &response);
+        if let Some(answer) = self.turns.of(&response) {
+            answer.unwanted = true;
+        }
+        let cost = self.longest_answer();
+        let bound = Usd::ZERO;
+        out.push(Output::Realtime(ToModel::Cancel {
+            response: Some(response),
+        }));
+        self.record(What::BoundBroken { cost, bound }, out);
+        self.wrap_up(Cause::Spend, out);
+    }
+
+    pub(super) fn spoke(&mut self, response: &Id, item: &Id, until_ms: u64, out: &mut Vec<Output>) {
+        match self.turns.of(response) {
+            Some(answer) if !answer.unwanted => {
+                answer.spoke = true;
+                if answer.goodbye {
+                    self.timers.clear(Timer::GoodbyeStart);
+                } else {
+                    let at = self.now.plus(self.rules.answer_timeout_ms);
+                    self.timers.set(Timer::Answer, at);
+                }
+                self.playback.receive(item, until_ms);
+            }
+            // Speech that will not be heard must not be remembered as said.
+            _ => {
+                if self.playback.discard(item, until_ms) && self.phase == Phase::Talking {
+                    out.push(Output::Realtime(ToModel::Delete { item: item.clone() }));
+                }
+            }
+        }
+    }
+
+    pub(super) fn response_done(
+        &mut self,
+        nonce: Option<u64>,
+        status: &Status,
+        usage: Option<&Usage>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(nonce) = nonce else {
+            return self.stray_done(usage, out);
+        };
+        let complete = matches!(status, Status::Completed | Status::Incomplete);
+        let (cost, bound) = match self.meter.report(nonce, usage, complete) {
+            Reported::Settled { cost, bound } => (cost, bound),
+            Reported::Known => return,
+            Reported::Unasked => return self.stray_done(usage, out),
+        };
+        let Some(answer) = self.turns.closed(nonce) else {
+            return;
+        };
+        // What comes after an answer that was given up is another answer's.
+        if !answer.unwanted {
+            self.playback.complete_all();
+        }
+        self.record_turn(usage, cost, answer.goodbye, out);
+        self.look_at_bound(cost, bound, out);
+        if answer.goodbye {
+            return self.goodbye_done(answer.spoke, out);
+        }
+        self.timers.clear(Timer::Answer);
+        match status {
+            Status::Failed(code) if !answer.unwanted && self.phase == Phase::Talking => {
+                self.answer_failed(code.clone(), out);
+            }
+            Status::Failed(_) | Status::Completed | Status::Cancelled | Status::Incomplete => {
+                self.turns.failures = 0;
+            }
+        }
+    }
+
+    fn stray_done(&mut self, usage: Option<&Usage>, out: &mut Vec<Output>) {
+        let most = u64::from(self.rules.max_output_tokens);
+        let cost = self.meter.stray(usage, most);
+        self.record_turn(usage, cost, false, out);
+        self.look_at_bound(cost, Usd::ZERO, out);
+    }
+
+    fn record_turn(
+        &mut self,
+        usage: Option<&Usage>,
+        cost: Usd,
+        goodbye: bool,
+        out: &mut Vec<Output>,
+    ) {
+        self.turns.count += 1;
+        let burn = self.burn_per_minute();
+        let money_left = self.rules.spend.end.less(self.spent()).nanos();
+        let by_money = (money_left.saturating_mul(60))
+            .checked_div(burn.nanos())
+            .unwrap_or(u64::MAX);
+        let by_clock = CallTime::from_millis(self.rules.duration_ms.end).since(self.now) / 1000;
+        let turn = Turn {
+            turn: self.turns.count,
+            usage: usage.copied(),
+            cost,
+            goodbye,
+            burn_per_minute: burn,
+            seconds_left: by_clock.min(by_money),
+        };
+        self.record(What::Turn(turn), out);
+    }
+
+    /// What the last minute cost, or the call so far scaled to a minute.
+    fn burn_per_minute(&mut self) -> Usd {
+        let spent = self.spent();
+        while self
+            .spent_before
+            .get(1)
+            .is_some_and(|(at, _)| self.now.since(*at) >= 60_000)
+        {
+            self.spent_before.pop_front();
+        }
+        let (since, before) = *self
+            .spent_before
+            .front()
+            .unwrap_or(&(CallTime::ZERO, Usd::ZERO));
+        if self
+            .spent_before
+            .back()
+            .is_none_or(|(at, _)| self.now.since(*at) >= 1_000)
+        {
+            self.spent_before.push_back((self.now, spent));
+        }
+        let elapsed_ms = self.now.since(since).max(1_000);
+        Usd::from_nanos(spent.less(before).nanos().saturating_mul(60_000) / elapsed_ms)
+    }
+
+    pub(super) fn look_at_bound(&mut self, cost: Usd, bound: Usd, out: &mut Vec<Output>) {
+        if cost > bound {
+            self.record(What::BoundBroken { cost, bound }, out);
+            self.wrap_up(Cause::Spend, out);
+        }
+    }
+
+    fn answer_failed(&mut self, code: Code, out: &mut Vec<Output>) {
+        self.record(What::Complained(code.clone()), out);
+        self.turns.failures += 1;
+        if self.turns.failures >= MAX_FAILURES {
+            return self.lose_model(Loss::Refused(code), out);
+        }
+        let pause_ms = RETRY_MS << self.turns.failures;
+        self.timers.set(Timer::Retry, self.now.plus(pause_ms));
+    }
+
+    pub(super) fn complained(&mut self, complaint: Complaint, out: &mut Vec<Output>) {
+        let Complaint {
+            gravity,
+            code,
+            about,
+        } = complaint;
+        // What has begun is billed by its own report, whatever is said about it.
+        if let Some(nonce) = about
+            && !self.turns.has_begun(nonce)
+            && self.meter.release(nonce)
+        {
+            let was_goodbye = self
+                .turns
+                .closed(nonce)
+                .is_some_and(|answer| answer.goodbye);
+            if was_goodbye {
+                self.goodbye_done(false, out);
+            } else if gravity == Gravity::Fatal {
+                self.lose_model(Loss::Refused(code), out);
+            } else if self.phase == Phase::Talking {
+                self.timers.clear(Timer::Answer);
+                self.answer_failed(code, out);
+            }
+            return;
+        }
+        match gravity {
+            Gravity::Benign => {}
+            Gravity::Ignored | Gravity::Retry if self.ready => {
+                self.record(What::Complained(code), out)
+            }
+            // Settings that were refused whole leave a session that answers by itself, without limit.
+            Gravity::Ignored | Gravity::Retry | Gravity::Fatal => {
+                self.lose_model(Loss::Refused(code), out);
+            }
+        }
+    }
+
+    pub(super) fn transcribed(
+        &mut self,
+        item: &Id,
+        usage: Option<&TranscriptionUsage>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some((cost, bound)) = self.meter.transcribed(item, usage) {
+            self.record(What::Transcribed { cost }, out);
+            self.look_at_bound(cost, bound, out);
+        }
+    }
+}
