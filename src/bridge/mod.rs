@@ -193,9 +193,11 @@ impl Desk {
             && let Poll::Ready(opened) = door.poll_unpin(cx)
         {
             self.door = None;
-            if let Ok(opened) = opened {
-                return Poll::Ready(News::Opened(Box::new(opened)));
-            }
+            return Poll::Ready(match opened {
+                Ok(opened) => News::Opened(Box::new(opened)),
+                // The place was taken by a stream that did not prove to be of this call, and no other can come.
+                Err(_) => News::Carrier(Came::Gone),
+            });
         }
         if let Some(wire) = &mut self.model
             && let Poll::Ready(came) = wire.poll(cx)

@@ -5,11 +5,12 @@
 
 use futures_util::{Sink, Stream};
 use std::collections::VecDeque;
-use std::fmt;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio_tungstenite::tungstenite;
 
 /// Frames that may wait: ten seconds of sound in frames of 20 ms.
 const MOST_WAITING: usize = 512;
@@ -41,7 +42,7 @@ pub enum Came<M> {
 impl<S, M, E> Wire<S, M>
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
-    E: fmt::Display,
+    E: Error + 'static,
 {
     /// A wire over an open socket.
     pub fn new(socket: S) -> Self {
@@ -74,11 +75,8 @@ where
         match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
             Poll::Ready(Some(Err(error))) => {
-                let error = error.to_string();
-                tracing::debug!(event = "socket.broken", error);
-                // The libraries tell it in words only.
-                let too_large = error.contains("too long") || error.contains("too big");
-                Poll::Ready(if too_large {
+                tracing::debug!(event = "socket.broken", error = %error);
+                Poll::Ready(if is_too_large(&error) {
                     Came::TooLarge
                 } else {
                     Came::Gone
@@ -122,4 +120,16 @@ where
         });
         let _ = tokio::time::timeout(CLOSE_PATIENCE, closed).await;
     }
+}
+
+/// Whether a message was larger than is taken at a time. Either library's error is, or contains, the same one.
+pub fn is_too_large(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(tungstenite::Error::Capacity(_)) = error.downcast_ref() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -16,10 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// The account of the simulated carrier.
-const ACCOUNT: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub const ACCOUNT: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// What it signs with. It opens nothing but a simulation.
-const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// What is to be different from an ordinary world.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,10 @@ pub struct Plan {
     pub model: String,
     /// Nobody answers at the model's address.
     pub model_unreachable: bool,
-    /// Settings over the ordinary ones: the agent's, with `cap.` before those of a cap; the model's; `limits.` and `budget.`.
+    /// The only key that the model accepts; any, unless it says.
+    pub accept_key: Option<String>,
+    /// Settings over the ordinary ones: the agent's, with `cap.` before those of a cap; the model's, `turn_detection.`
+    /// included; `limits.` and `budget.`.
     pub settings: Vec<(String, String)>,
     /// More of the configuration, such as other agents.
     pub more: String,
@@ -73,6 +76,7 @@ fn variable(key: &str) -> String {
         "audio" | "max_output_tokens" | "context_tokens" | "transcription" | "answer_timeout" => {
             format!("model.main.{key}")
         }
+        _ if key.starts_with("turn_detection.") => format!("model.main.{key}"),
         "barge_in" | "lead" => format!("agent.desk.line.{key}"),
         _ if key.starts_with("limits.") || key.starts_with("budget.") => key.to_string(),
         _ => format!("agent.desk.{key}"),
@@ -156,7 +160,9 @@ impl World {
         let settings = settings(plan, address, model_address, rest.base())?;
         let server =
             Server::start_on(settings, listener, address).map_err(|error| error.to_string())?;
-        let model = ModelServer::new(model_setup(&plan.model)?, false);
+        let mut setup = model_setup(&plan.model)?;
+        setup.accept_key.clone_from(&plan.accept_key);
+        let model = ModelServer::new(setup, false);
         let (stop_model, stopped) = oneshot::channel();
         if !plan.model_unreachable {
             let model = model.clone();
@@ -190,6 +196,11 @@ impl World {
     /// Says which address made no sense.
     pub async fn call(&self, setup: phone::Setup) -> Result<Report, String> {
         phone::call::call(setup, &self.wires).await
+    }
+
+    /// What phones ring over: [`World::call`] without the world, for a call that outlives it.
+    pub fn wires(&self) -> Wires {
+        self.wires.clone()
     }
 
     /// How to call this world from another terminal.

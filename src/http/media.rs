@@ -5,6 +5,7 @@
 
 use super::{Doors, as_arrived, why_forged};
 use crate::bridge::switchboard::{Kept, Opened};
+use crate::bridge::wire::is_too_large;
 use crate::carrier::{Event, Garbled};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// How long a stream may take to name its call.
 const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a stream may wait for one of the few places.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The largest frame: carriers send a few hundred bytes for 20 ms.
 const MAX_FRAME: usize = 64 * 1024;
@@ -48,7 +52,9 @@ pub async fn opened(
     let Ok(upgrade) = upgrade else {
         return (StatusCode::UPGRADE_REQUIRED, "a WebSocket is expected here").into_response();
     };
-    let Ok(place) = doors.pending.clone().try_acquire_owned() else {
+    // A crowd that calls at the same moment names its calls within milliseconds; refusing one of them would cost its caller the call.
+    let place = tokio::time::timeout(PLACE_PATIENCE, doors.pending.clone().acquire_owned()).await;
+    let Ok(Ok(place)) = place else {
         tracing::warn!(
             event = "request.refused",
             door = "media",
@@ -88,6 +94,7 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err("a binary frame"),
+                Some(Err(error)) if is_too_large(&error) => return Err("a frame over 64 KiB"),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
                     return Err("it closed before its start");
                 }
