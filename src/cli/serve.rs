@@ -7,6 +7,7 @@ use super::{asked_to_stop, check, on_runtime};
 use crate::app::Server;
 use crate::config::{self, Settings};
 use crate::observe::log;
+use crate::units::Phone;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -31,11 +32,16 @@ fn tell(settings: &Settings) {
         tracing::warn!(event = "config.warning", warning = warning.as_str());
     }
     for agent in &settings.agents {
+        let masked = |number: &String| match number.as_str() {
+            "*" => number.clone(),
+            number => Phone::from(number).to_string(),
+        };
+        let numbers: Vec<String> = agent.numbers.iter().map(masked).collect();
         for model in &agent.models {
             tracing::info!(
                 event = "agent.ready",
                 agent = &*agent.name,
-                numbers = agent.numbers.join(" "),
+                numbers = numbers.join(" "),
                 model = model.session.model.as_str(),
                 cap_usd = %model.rules.spend.end,
                 smallest_cap_usd = %model.smallest_cap,
