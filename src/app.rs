@@ -167,6 +167,8 @@ impl Server {
     /// Takes no more calls, lets the live ones say goodbye, and closes the port. Tells how many had to be cut off.
     pub async fn drain(self, hurry: impl Future<Output = ()>) -> usize {
         self.admission.drain();
+        // A webhook that was let in just before is seated by now, and hears the order too.
+        drop(self.switchboard.one_at_a_time());
         tracing::info!(event = "server.draining", calls = self.calls());
         self.switchboard.order_all(Order::WrapUp);
         let quiet = async {

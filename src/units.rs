@@ -219,6 +219,18 @@ impl Phone {
     }
 }
 
+/// What toll-free numbers of North America begin with: whoever is called pays for these calls, and dearly.
+const TOLL_FREE_CODES: [&str; 7] = [
+    "+1800", "+1833", "+1844", "+1855", "+1866", "+1877", "+1888",
+];
+
+impl Phone {
+    /// Whether calls to it are paid for by whoever is called.
+    pub fn is_toll_free(&self) -> bool {
+        TOLL_FREE_CODES.iter().any(|code| self.0.starts_with(code))
+    }
+}
+
 impl From<&str> for Phone {
     fn from(text: &str) -> Self {
         Phone(text.into())

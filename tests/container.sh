@@ -31,7 +31,7 @@ public_url = "http://127.0.0.1:$1"
 format = "json"
 [model.main]
 dialect = "openai"
-url = "ws://127.0.0.1:$2/v1/realtime"
+url = "ws://localhost:$2/v1/realtime"
 model = "gpt-realtime-2.1"
 [agent.desk]
 numbers = ["*"]

@@ -10,7 +10,7 @@ use crate::call::record::Refusal;
 use crate::call::rules::Rules;
 use crate::carrier::{Attestation, Offer};
 use crate::realtime::Session;
-use crate::units::{CallId, Usd};
+use crate::units::{CallId, Phone, Usd};
 use governor::{DefaultKeyedRateLimiter, Quota};
 use rand::Rng;
 use std::num::NonZeroU32;
@@ -54,8 +54,22 @@ pub struct Model {
     pub rules: Arc<Rules>,
     /// The most that one more answer may have to re-read, in tokens (`context_tokens`).
     pub context_tokens: u64,
+    /// A started minute at the carrier when the number called is toll-free.
+    pub tollfree_minute: Usd,
     /// What the whole of a smallest useful call costs: greeting, one answer and a goodbye. See `check`.
     pub smallest_cap: Usd,
+}
+
+impl Model {
+    /// What a call to this number may do, and what its minutes cost.
+    fn rules_for(&self, to: &Phone) -> Arc<Rules> {
+        if !to.is_toll_free() || self.tollfree_minute <= self.rules.minute {
+            return self.rules.clone();
+        }
+        let mut rules = Rules::clone(&self.rules);
+        rules.minute = self.tollfree_minute;
+        Arc::new(rules)
+    }
 }
 
 /// The bucket of all callers whose number nobody vouches for.
@@ -155,6 +169,14 @@ impl Admission {
     /// # Errors
     /// [`Refused`] says why not; nothing has been spent or counted then but the caller's attempt.
     pub fn admit(&self, offer: &Offer) -> Result<Admitted, Refused> {
+        // What goes out has prices of its own, which nobody has named.
+        if !offer.inbound {
+            return Err(Refused {
+                agent: None,
+                refusal: Refusal::Outbound,
+                redirect: None,
+            });
+        }
         let Some(agent) = self.agent_for(offer.to.reveal()) else {
             return Err(Refused {
                 agent: None,
@@ -187,22 +209,17 @@ impl Admission {
         let Some(model) = agent.models.first().cloned() else {
             return Err(refused(Refusal::UnknownNumber));
         };
-        let cap = model.rules.spend.end;
-        let part = model
-            .smallest_cap
-            .max(Usd::from_nanos(cap.nanos() / 4))
-            .min(cap);
-        let grant = self.budget.reserve(&agent.name, &caller, part);
-        let grant = grant.or_else(|| {
-            self.budget
-                .reserve(&agent.name, &caller, model.smallest_cap.min(cap))
-        });
-        let Some(grant) = grant else {
+        let rules = model.rules_for(&offer.to);
+        let cap = rules.spend.end;
+        let smallest = rules.smallest_cap().min(cap);
+        let part = smallest.max(Usd::from_nanos(cap.nanos() / 4));
+        let reserve = |amount| self.budget.reserve(&agent.name, &caller, amount);
+        let Some(grant) = reserve(part).or_else(|| reserve(smallest)) else {
             return Err(refused(Refusal::OverBudget));
         };
         let ticket = Ticket {
             call: new_call_id(),
-            rules: model.rules.clone(),
+            rules,
             granted: grant.amount(),
         };
         Ok(Admitted {

@@ -5,7 +5,8 @@
 
 use crate::call::Order;
 use crate::carrier::{self, Document};
-use crate::units::{CallId, Id};
+use crate::observe::Labels;
+use crate::units::Id;
 use axum::extract::ws::WebSocket;
 use dashmap::DashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -30,8 +31,8 @@ pub struct Opened {
 /// A call, as everybody but itself sees it.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Our name for it.
-    pub call: CallId,
+    /// What every line about it carries.
+    pub labels: Arc<Labels>,
     /// What its webhook was answered, and is answered again.
     pub document: Document,
     /// What the carrier is to say after the stream, once that is decided: by the call, before it closes the stream.
@@ -81,12 +82,13 @@ impl Switchboard {
 
     /// Lists a call whose webhook is being answered with `document`, which sends its media stream to the place that only `token`
     /// finds.
-    pub fn seat(&self, call: CallId, carrier_call: &Id, token: String, document: Document) -> Seat {
+    pub fn seat(&self, labels: Arc<Labels>, token: String, document: Document) -> Seat {
+        let carrier_call = labels.carrier_call.clone();
         let (to_door, door) = oneshot::channel();
         let (to_orders, orders) = mpsc::channel(4);
         let last_words = Arc::new(OnceLock::new());
         let listed = Listed {
-            call,
+            labels,
             document,
             last_words: last_words.clone(),
             orders: to_orders,
@@ -101,7 +103,7 @@ impl Switchboard {
                 until,
             },
         );
-        self.calls.insert(carrier_call.clone(), listed);
+        self.calls.insert(carrier_call, listed);
         Seat {
             door,
             orders,

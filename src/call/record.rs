@@ -44,6 +44,8 @@ pub enum Refusal {
     OverBudget,
     /// The server is shutting down.
     Draining,
+    /// We did not receive this call but placed it, and calls that go out are not available.
+    Outbound,
 }
 
 /// Why a call is over.
@@ -260,7 +262,7 @@ words!(Cause,
 words!(Side, Side::Carrier => "carrier", Side::Realtime => "realtime");
 words!(Refusal,
     Refusal::UnknownNumber => "unknown-number", Refusal::Busy => "busy", Refusal::TooOften => "too-often",
-    Refusal::OverBudget => "over-budget", Refusal::Draining => "draining");
+    Refusal::OverBudget => "over-budget", Refusal::Draining => "draining", Refusal::Outbound => "outbound");
 words!(Goodbye, Goodbye::None => "none", Goodbye::Model => "model", Goodbye::Carrier => "carrier");
 words!(Ending,
     Ending::CallerHungUp => "caller-hung-up", Ending::SaidGoodbye(_) => "said-goodbye", Ending::CutOff(_) => "cut-off",

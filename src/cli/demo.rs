@@ -15,7 +15,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -60,6 +62,9 @@ struct Scene {
     says: &'static [(When, Option<&'static [u8]>)],
 }
 
+/// How long the last fact of a call may lag behind the end of the line.
+const LAST_FACT: Duration = Duration::from_secs(2);
+
 const REPLY: When = When::Replies { after_ms: 500 };
 const CUT_IN: When = When::Interrupts { after_ms: 900 };
 
@@ -103,9 +108,13 @@ const CALLS: [Scene; 3] = [
 /// Runs the command.
 pub fn run(own: &DemoArguments) -> ExitCode {
     on_runtime(async {
-        match demonstrate(own).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => failed(&why),
+        tokio::select! {
+            done = demonstrate(own) => match done {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => failed(&why),
+            },
+            // With --stay this is how it ends, politely and from within.
+            () = asked_to_stop(), if !own.stay => failed("interrupted"),
         }
     })
 }
@@ -171,8 +180,11 @@ async fn one_call(world: &World, call: &Scene) -> Result<(Ended, Vec<i16>), Stri
         setup.script.push(Step { when: *when, act });
     }
     let facts = tell(world.server.observer.watch());
-    let (report, ended) = tokio::join!(world.call(setup), facts);
-    let report = report?;
+    let facts = tokio::spawn(facts);
+    let report = world.call(setup).await?;
+    // The last fact is written before the line closes; a call that was refused has none.
+    let ended = tokio::time::timeout(LAST_FACT, facts).await;
+    let ended = ended.ok().and_then(Result::ok).flatten();
     for said in &report.says {
         println!("           the carrier's voice says: {said:?}");
     }
@@ -182,8 +194,10 @@ async fn one_call(world: &World, call: &Scene) -> Result<(Ended, Vec<i16>), Stri
 /// Prints the facts of a call as they come, until its last one.
 async fn tell(mut facts: Receiver<Live>) -> Option<Ended> {
     loop {
-        let Ok(Live { labels, fact }) = facts.recv().await else {
-            return None;
+        let Live { labels, fact } = match facts.recv().await {
+            Ok(live) => live,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return None,
         };
         if let Some(what) = in_words(&fact) {
             let at = fact.at.millis();

@@ -109,6 +109,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             session: Arc::new(session(plan, &words, provider_interrupts)),
             context_tokens: u64::from(plan.context_tokens),
             smallest_cap: rules.smallest_cap(),
+            tollfree_minute: line.tollfree_minute(),
             rules: Arc::new(rules),
         }
     });

@@ -3,7 +3,7 @@
 use super::outside::{Outside, address};
 use super::section::Section;
 use crate::carrier::{CARRIERS, Settings};
-use crate::units::Usd;
+use crate::units::{Phone, Usd};
 
 /// A carrier's settings and its prices.
 pub(super) struct Line {
@@ -27,11 +27,6 @@ const MEDIA: Usd = Usd::from_micros(4_000);
 /// A sentence of the carrier's is charged by its letters and its voice; this covers the dear voices.
 const SAY: Usd = Usd::from_micros(5_000);
 
-/// What toll-free numbers of North America begin with.
-const TOLL_FREE_CODES: [&str; 7] = [
-    "+1800", "+1833", "+1844", "+1855", "+1866", "+1877", "+1888",
-];
-
 pub(super) fn twilio(
     carriers: &Section<'_>,
     public_url: &str,
@@ -41,11 +36,12 @@ pub(super) fn twilio(
     debug_assert!(CARRIERS.iter().any(|(name, _)| *name == "twilio"));
     let section = carriers.section("twilio");
     let verify_signature = section.flag("verify_signature").unwrap_or(true);
-    if !verify_signature && !listens_here_only {
+    let behind_a_proxy = !public_url.is_empty() && !is_this_machine(public_url);
+    if !verify_signature && (!listens_here_only || behind_a_proxy) {
         section.mistake(
             "verify_signature",
-            "false would let anybody spend your money: this server listens beyond this machine",
-            "take it out, or listen on 127.0.0.1 only",
+            "false would let anybody spend your money: this server is reached from beyond this machine",
+            "take it out, or listen on 127.0.0.1 only, with a public_url of this machine",
         );
     }
     let api_base = section
@@ -91,6 +87,14 @@ pub(super) fn twilio(
     line
 }
 
+/// Whether an address leads to this very machine.
+fn is_this_machine(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.starts_with(name))
+}
+
 fn minute(section: &Section<'_>, key: &'static str) -> Option<Usd> {
     let price = section.money(key)?;
     if price > ABSURD_MINUTE {
@@ -100,6 +104,12 @@ fn minute(section: &Section<'_>, key: &'static str) -> Option<Usd> {
 }
 
 impl Line {
+    /// A started minute of a call to a toll-free number, voice and media.
+    pub(super) fn tollfree_minute(&self) -> Usd {
+        let voice = self.tollfree_per_minute.unwrap_or(TOLL_FREE);
+        voice.plus(self.media_per_minute)
+    }
+
     /// A started minute of a call to any of these numbers: the dearest of them, voice and media.
     ///
     /// `*` may be a toll-free number too, so it costs what one costs where that price was written.
@@ -108,7 +118,7 @@ impl Line {
             if number == "*" {
                 self.per_minute
                     .max(self.tollfree_per_minute.unwrap_or(Usd::ZERO))
-            } else if TOLL_FREE_CODES.iter().any(|code| number.starts_with(code)) {
+            } else if Phone::from(number.as_str()).is_toll_free() {
                 self.tollfree_per_minute.unwrap_or(TOLL_FREE)
             } else {
                 self.per_minute

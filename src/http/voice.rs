@@ -13,6 +13,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -36,8 +38,21 @@ pub async fn offered(
     };
     let _alone = doors.switchboard.one_at_a_time();
     if let Some(listed) = doors.switchboard.find(&offer.carrier_call) {
-        let (call, carrier_call) = (listed.call.as_str(), offer.carrier_call.as_str());
-        tracing::info!(event = "call.offered_again", call, carrier_call);
+        let Labels {
+            call,
+            carrier_call,
+            agent,
+            cap,
+        } = &*listed.labels;
+        tracing::info!(
+            event = "call.offered_again",
+            call = call.as_str(),
+            carrier_call = carrier_call.as_str(),
+            agent = &**agent,
+            spent_usd = %Usd::ZERO,
+            cap_usd = %cap,
+            left_usd = %cap,
+        );
         return document(listed.document);
     }
     document(match doors.admission.admit(&offer) {
@@ -83,9 +98,7 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
     let token = new_token();
     let document = doors.carrier.connect(&token);
     let listed = document.clone();
-    let seat = doors
-        .switchboard
-        .seat(ticket.call.clone(), &carrier_call, token, listed);
+    let seat = doors.switchboard.seat(labels.clone(), token, listed);
     let carrier = doors.carrier.clone();
     let line = Line::new(
         ticket,
@@ -111,7 +124,13 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
     );
     let carried = carry(line, clock, seat, world).instrument(span);
     tokio::spawn(async move {
-        carried.await;
+        // One call's bug must not leave its entry, and so its callers, behind.
+        if AssertUnwindSafe(carried).catch_unwind().await.is_err() {
+            tracing::error!(
+                event = "call.panicked",
+                carrier_call = carrier_call.as_str()
+            );
+        }
         drop(slot);
         switchboard.forget(&carrier_call).await;
     });
@@ -129,6 +148,7 @@ fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
             "a budget of today has too little left for a greeting, an answer and a goodbye"
         }
         Refusal::Draining => "the server is shutting down",
+        Refusal::Outbound => "calls that go out are not available in this version",
     };
     tracing::info!(
         event = "call.refused",
@@ -145,6 +165,10 @@ fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
     );
     metrics::counter!("ringfence_calls_refused_total", "cause" => refused.refusal.word())
         .increment(1);
+    if refused.refusal == Refusal::Outbound {
+        // Answered already, by whoever was called: it can only be ended.
+        return doors.carrier.farewell(None);
+    }
     match &refused.redirect {
         Some(url) => doors.carrier.redirect(url),
         None => doors.carrier.reject(),

@@ -108,10 +108,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         };
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let told = |visit: &mut dyn Visit| tell_lost(visit, event, lost);
             line = match self.format {
-                Format::Json => json(&now, Level::WARN, "", told),
-                Format::Text => text(&now, Level::WARN, "", told),
+                Format::Json => format!(
+                    "{{\"time\":\"{now:.3}\",\"level\":\"warn\",\"event\":\"log.lost\",\"lines\":{lost}}}\n"
+                ),
+                Format::Text => format!("{now:.3}  WARN log.lost lines={lost}\n"),
             } + &line;
         }
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
@@ -140,16 +141,6 @@ fn around<S: Subscriber + for<'a> LookupSpan<'a>>(
             .map(|fields| fields.0.clone())
     });
     fields.collect()
-}
-
-/// Says how many lines are missing before this one.
-fn tell_lost(visit: &mut dyn Visit, event: &Event<'_>, lost: u64) {
-    if let Some(field) = event.fields().find(|field| field.name() == "event") {
-        visit.record_str(
-            &field,
-            &format!("log.lost {lost} lines: standard output is read too slowly"),
-        );
-    }
 }
 
 fn json(

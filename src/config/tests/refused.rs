@@ -248,24 +248,24 @@ redirect = "ftp://acme.test"
         text,
         &[],
         expect![[r#"
-        ringfence.toml:4 [server] public_url
-          http:// is accepted for this machine only: anybody on the way could listen
-          -> use https://
-        ringfence.toml:6 [carrier.twilio] verify_signature
-          false would let anybody spend your money: this server listens beyond this machine
-          -> take it out, or listen on 127.0.0.1 only
-        ringfence.toml:7 [carrier.twilio] api_base
-          an address must not hold a name or a password
-          -> take them out
-        ringfence.toml:10 [model.main] url
-          ws:// is accepted for this machine only: anybody on the way could listen
-          -> use wss://
-        ringfence.toml:13 [model.more] url
-          must end before any ? or #
-          -> take the rest out
-        ringfence.toml:17 [agent.a] redirect
-          must begin with https://
-          -> write it as https://host/path"#]],
+            ringfence.toml:4 [server] public_url
+              http:// is accepted for this machine only: anybody on the way could listen
+              -> use https://
+            ringfence.toml:6 [carrier.twilio] verify_signature
+              false would let anybody spend your money: this server is reached from beyond this machine
+              -> take it out, or listen on 127.0.0.1 only, with a public_url of this machine
+            ringfence.toml:7 [carrier.twilio] api_base
+              an address must not hold a name or a password
+              -> take them out
+            ringfence.toml:10 [model.main] url
+              ws:// is accepted for this machine only: anybody on the way could listen
+              -> use wss://
+            ringfence.toml:13 [model.more] url
+              must end before any ? or #
+              -> take the rest out
+            ringfence.toml:17 [agent.a] redirect
+              must begin with https://
+              -> write it as https://host/path"#]],
     );
 }
 
