@@ -22,6 +22,8 @@ const HEARD_MS_PER_TOKEN: u64 = 100;
 const SPOKEN_MS_PER_TOKEN: u64 = 50;
 /// Sound that is under way while news of a complete item comes the other way.
 const IN_FLIGHT_MS: u64 = 500;
+/// The most that rounding up adds to an item: a second, where seconds are billed.
+const ROUNDING_MS: u64 = 1_000;
 /// How much of the caller can be listened to beyond the length of an answer.
 const LISTENING_MS: u64 = 10_000;
 /// Milliseconds in a carrier's minute.
@@ -156,22 +158,29 @@ impl Meter {
     /// What is settled and what is spoken for.
     pub fn committed(&self) -> Usd {
         let open: Usd = self.open.iter().map(|open| open.bound).sum();
-        self.cost.total().plus(open).plus(self.untold_bound(0))
+        let untold = self.untold_bound(0).plus(self.spare());
+        self.cost.total().plus(open).plus(untold)
     }
 
-    /// The most that transcribing what was sent, and `more_ms` besides, can cost. Each item is rounded up by itself, as it is billed.
+    /// The most that transcribing what was sent, and `more_ms` besides, can cost. Each item is rounded up by itself, as it is billed;
+    /// one that was closed without new sound has its share in an earlier one.
     fn untold_bound(&self, more_ms: u64) -> Usd {
-        let Some(price) = &self.transcription else {
-            return Usd::ZERO;
-        };
-        let item = |ms: u64| price.bound(ms.saturating_add(self.padding_ms));
-        let untold: Usd = self.untold.iter().map(|(_, ms)| item(*ms)).sum();
-        let loose_ms = self.loose_ms.saturating_add(more_ms);
-        untold.plus(if loose_ms > 0 {
-            item(loose_ms)
-        } else {
-            Usd::ZERO
-        })
+        let untold: Usd = self.untold.iter().map(|(_, ms)| self.telling(*ms)).sum();
+        untold.plus(self.telling(self.loose_ms.saturating_add(more_ms)))
+    }
+
+    /// The most that transcribing an item out of this much new sound can cost.
+    fn telling(&self, ms: u64) -> Usd {
+        match &self.transcription {
+            Some(price) if ms > 0 => price.bound(ms.saturating_add(self.padding_ms)),
+            Some(_) | None => Usd::ZERO,
+        }
+    }
+
+    /// Kept for an item whose beginning was heard as the end of an earlier one, which is transcribed twice.
+    fn spare(&self) -> Usd {
+        self.transcription
+            .map_or(Usd::ZERO, |price| price.bound(self.padding_ms))
     }
 
     /// What sending `ms` more of the caller's sound commits.
@@ -353,7 +362,8 @@ impl Meter {
     /// An item's transcription was reported, or failed: without usage it is charged at its bound. Tells cost and bound; `None`:
     /// reported before.
     ///
-    /// Two items may come out of one stretch of sound, so what an item leaves of its share passes to the next one that is untold.
+    /// Two items may come out of one stretch of sound. So what an item leaves of its share passes to the next one that is untold,
+    /// and what it takes beyond it comes out of the others' shares.
     pub fn transcribed(
         &mut self,
         item: &Id,
@@ -362,19 +372,38 @@ impl Meter {
         let price = self.transcription?;
         let place = self.untold.iter().position(|(untold, _)| untold == item)?;
         let (_, share_ms) = self.untold.remove(place);
-        let bound = price.bound(share_ms.saturating_add(self.padding_ms));
-        let cost = usage.map_or(bound, |usage| price.cost(usage));
-        self.cost.transcription = self.cost.transcription.plus(cost);
         let told_ms = usage.map_or(share_ms, |usage| match usage {
             TranscriptionUsage::Tokens { audio_in, .. } => {
                 audio_in.saturating_mul(HEARD_MS_PER_TOKEN)
             }
             TranscriptionUsage::Duration { millis } => *millis,
         });
+        let borrowed_ms = self.borrow(told_ms.saturating_sub(share_ms));
         if let Some((_, next_ms)) = self.untold.get_mut(place) {
-            *next_ms = next_ms.saturating_add(share_ms.saturating_sub(told_ms));
+            // Less what rounding this one up has taken.
+            let left_ms = share_ms.saturating_sub(told_ms).saturating_sub(ROUNDING_MS);
+            *next_ms = next_ms.saturating_add(left_ms);
         }
+        let bound = price.bound(
+            share_ms
+                .saturating_add(borrowed_ms)
+                .saturating_add(self.padding_ms),
+        );
+        let cost = usage.map_or(self.telling(share_ms), |usage| price.cost(usage));
+        self.cost.transcription = self.cost.transcription.plus(cost);
         Some((cost, bound))
+    }
+
+    /// Takes this much sound out of the shares of items that are not told, and of what is no item yet; tells how much there was.
+    fn borrow(&mut self, wanted_ms: u64) -> u64 {
+        let mut missing_ms = wanted_ms;
+        let shares = self.untold.iter_mut().map(|(_, ms)| ms);
+        for share_ms in shares.chain([&mut self.loose_ms]) {
+            let taken_ms = missing_ms.min(*share_ms);
+            *share_ms -= taken_ms;
+            missing_ms -= taken_ms;
+        }
+        wanted_ms - missing_ms
     }
 
     /// The minute that `now` lies in has begun; tells each that had not been counted, and its price.

@@ -5,6 +5,7 @@ use crate::admission::{Admitted, Refused, new_token};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::Line;
 use crate::bridge::{World, carry};
+use crate::budget::Grant;
 use crate::call::record::Refusal;
 use crate::carrier::{Document, Offer, Unwelcome};
 use crate::observe::Labels;
@@ -80,20 +81,7 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
         agent: agent.name.clone(),
         cap: model.rules.spend.end,
     });
-    tracing::info!(
-        event = "call.offered",
-        call = labels.call.as_str(),
-        carrier_call = labels.carrier_call.as_str(),
-        agent = &*labels.agent,
-        model = &*model.name,
-        from = %offer.from,
-        to = %offer.to,
-        attestation = ?offer.attestation,
-        spent_usd = %Usd::ZERO,
-        cap_usd = %labels.cap,
-        left_usd = %labels.cap,
-        granted_usd = %grant.amount(),
-    );
+    tell_offer(offer, &labels, &model.name, &grant);
     let carrier_call = offer.carrier_call.clone();
     let token = new_token();
     let document = doors.carrier.connect(&token);
@@ -135,6 +123,23 @@ fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
         switchboard.forget(&carrier_call).await;
     });
     document
+}
+
+fn tell_offer(offer: &Offer, labels: &Labels, model: &str, grant: &Grant) {
+    tracing::info!(
+        event = "call.offered",
+        call = labels.call.as_str(),
+        carrier_call = labels.carrier_call.as_str(),
+        agent = &*labels.agent,
+        model,
+        from = %offer.from,
+        to = %offer.to,
+        attestation = ?offer.attestation,
+        spent_usd = %Usd::ZERO,
+        cap_usd = %labels.cap,
+        left_usd = %labels.cap,
+        granted_usd = %grant.amount(),
+    );
 }
 
 fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {

@@ -48,7 +48,7 @@ fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
             0.0    realtime  configure
             0.0    fact      ready
             1.0    realtime  append 1000ms
-            2.0    realtime  respond r1 max 444
+            2.0    realtime  respond r1 max 443
             2.2    carrier   play 1:15000:g0 15000ms
             2.2    fact      first-word
             2.3    fact      turn $0.02284
@@ -272,14 +272,14 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_leaves_what_was_gr
             3.0    realtime  respond r2 max 1024
             3.1    budget    TopUp(Usd(100000000))
             4.0    fact      turn $0.05996
-            5.1    realtime  respond r3 max 319
+            5.1    realtime  respond r3 max 321
             13.1   fact      model-lost
             13.1   fact      sentence
             13.1   carrier   say "Sorry."
-            13.1   fact      unreported $0.052124
+            13.1   fact      unreported $0.05206
             13.1   realtime  close
             13.1   carrier   close
-            13.1   budget    Settle(Usd(184544000))
+            13.1   budget    Settle(Usd(184480000))
             13.1   fact      ended
             13.1   over      Lost(Realtime)
         "#]],

@@ -76,7 +76,8 @@ fn the_smallest_cap_is_what_its_parts_cost() {
     // The same again, the greeting, ten seconds of question; and listening while it is answered, and ten seconds longer.
     let listening = 160 * 4 + 10_800 / 100 * 8;
     let answer = text * 4 + (14 + 14 + 160 + 100 + item + item) * 32 + 160 * 64 + listening;
-    let micros = minute + set_aside + greeting + question + answer;
+    let spare = 8 * 8;
+    let micros = minute + set_aside + greeting + question + answer + spare;
     assert_eq!(model.smallest_cap, Usd::from_micros(micros));
     assert_eq!(model.rules.goodbye_bound(), Usd::from_micros(set_aside));
 }

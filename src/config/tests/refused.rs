@@ -113,10 +113,10 @@ fn a_cap_that_cannot_pay_for_a_call_is_refused_with_the_least_that_can() {
         "[agent.front-desk.cap]\nspend = { end = 0.05 }\n[budget]\ncaller_day_usd = 0.01",
         expect![[r#"
             ringfence.toml:10 [agent.front-desk.cap] spend.end
-              0.05 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.067236 USD
-              -> write at least 0.067236, or choose a cheaper model
+              0.05 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.0673 USD
+              -> write at least 0.0673, or choose a cheaper model
             ringfence.toml:12 [budget] caller_day_usd
-              0.01 USD cannot pay for one call to front-desk, which takes at least 0.067236 USD
+              0.01 USD cannot pay for one call to front-desk, which takes at least 0.0673 USD
               -> raise it"#]],
     );
 }
