@@ -37,7 +37,11 @@ impl Drawn {
     /// # Errors
     /// Settings that make no sense, which no seed should draw.
     pub fn new(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Drawn, String> {
-        let mut dice = Dice::new(seed);
+        // Else all hazards would meet the same few agents and callers.
+        let name = hazard.name.bytes().fold(seed, |mixed, byte| {
+            mixed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        let mut dice = Dice::new(Dice::new(name).roll());
         let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
         let say = up_to(&mut dice, 10_000);
         let mut settings = agent(&mut dice, book);
