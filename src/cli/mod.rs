@@ -34,6 +34,8 @@ enum Command {
         /// The model's id, such as gpt-realtime-2.1; all of them when left out.
         model: Option<String>,
     },
+    /// Try to make calls cost more than their cap: thousands, offline, against models and callers that mean no good.
+    Prove(prove::command::ProveArguments),
     /// Run one of the two simulators as a process of its own.
     #[command(subcommand)]
     Sim(sim::SimCommand),
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Demo(own) => demo::run(&own),
         Command::Check(own) => check::run(own.config.as_deref()),
         Command::Price { model } => price::run(model.as_deref()),
+        Command::Prove(own) => prove::command::run(&own),
         Command::Sim(own) => sim::run(own),
         Command::Healthcheck(own) => healthcheck::run(own.config.as_deref()),
     }

@@ -31,7 +31,7 @@ pub struct Plan {
     /// The only key that the model accepts; any, unless it says.
     pub accept_key: Option<String>,
     /// Settings over the ordinary ones: the agent's, with `cap.` before those of a cap; the model's, `turn_detection.`
-    /// included; `limits.` and `budget.`.
+    /// included; `limits.`, `budget.`, `carrier.` and `model.` as in the file.
     pub settings: Vec<(String, String)>,
     /// More of the configuration, such as other agents.
     pub more: String,
@@ -70,6 +70,9 @@ caller_day_usd = 900
     )
 }
 
+/// Settings of a plan that begin with these stand where they say.
+const SECTIONS: [&str; 4] = ["limits.", "budget.", "carrier.", "model."];
+
 /// Where in the configuration a setting of a plan stands.
 fn variable(key: &str) -> String {
     let path = match key {
@@ -78,7 +81,7 @@ fn variable(key: &str) -> String {
         }
         _ if key.starts_with("turn_detection.") => format!("model.main.{key}"),
         "barge_in" | "lead" => format!("agent.desk.line.{key}"),
-        _ if key.starts_with("limits.") || key.starts_with("budget.") => key.to_string(),
+        _ if SECTIONS.iter().any(|section| key.starts_with(section)) => key.to_string(),
         _ => format!("agent.desk.{key}"),
     };
     format!("RINGFENCE__{}", path.replace('.', "__").to_uppercase())

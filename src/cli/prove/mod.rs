@@ -2,11 +2,16 @@
 //!
 //! In virtual time ([`stage`]) the two simulators meet the core through the real codecs, without a clock or a socket, so that minutes
 //! pass in milliseconds and a seed means the same call for ever. Over sockets ([`sockets`]) the whole server stands between them. What
-//! both are judged by ([`judge`]) is what a scenario expects, and what was promised of every call.
+//! both are judged by ([`judge`]) is what a scenario expects, and what was promised of every call. Calls nobody wrote down are drawn by
+//! lot, by the thousand, for the [`command`] of this name.
 
+pub mod command;
+pub mod draw;
+pub mod hazards;
 pub mod judge;
 pub mod sockets;
 pub mod stage;
+pub mod tally;
 
 use super::world::Plan;
 use crate::call::record::{Fact, Summary, What};

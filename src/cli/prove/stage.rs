@@ -18,7 +18,7 @@ use crate::config;
 use crate::realtime::{DIALECTS, Loss};
 use crate::sim::model;
 use crate::sim::phone::{self, Out, Phone, Report};
-use crate::units::{CallTime, Id, Secret};
+use crate::units::{CallTime, Id, Secret, Usd};
 use desk::{Desk, Later};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,6 +74,17 @@ impl Stage {
             budget,
             model: (!plan.model_unreachable).then_some(model),
         })
+    }
+
+    /// The smallest cap on spend that the plan's settings allow, as long as its own cap is large enough to be allowed.
+    ///
+    /// # Errors
+    /// The plan's settings that make no sense.
+    pub fn smallest_cap(plan: &Plan) -> Result<Usd, String> {
+        let settings = world::settings(plan, SERVER, MODEL, REST)?;
+        let models = settings.agents.iter().flat_map(|agent| &agent.models);
+        let smallest = models.map(|model| model.smallest_cap).max();
+        smallest.ok_or_else(|| "the plan has no model".to_string())
     }
 
     /// A phone that will call: each number is another caller with another call, whose chance is its own.

@@ -19,6 +19,7 @@
 //! | `fail=server_error\|insufficient_quota` | every response fails |
 //! | `goodbye=silent\|fails` | only responses beside the conversation do |
 //! | `transcription=late:5s\|failed\|missing\|off` | `missing` is billed and never reported |
+//! | `heavy` | text weighs a token a byte, and transcripts have ten tokens a second: the most that the assumptions allow |
 //! | `unknown-events` | events and keys that no document mentions |
 
 /// What the model does with `session.update`.
@@ -126,6 +127,8 @@ pub struct Behaviour {
     pub goodbye: Goodbye,
     /// What becomes of transcriptions.
     pub transcription: Transcription,
+    /// Whether text and transcripts weigh as much as they can.
+    pub heavy: bool,
     /// Whether unknown events and keys are mixed in.
     pub unknown_events: bool,
 }
@@ -151,6 +154,7 @@ impl Default for Behaviour {
             fail: None,
             goodbye: Goodbye::Honest,
             transcription: Transcription::After(600),
+            heavy: false,
             unknown_events: false,
         }
     }
@@ -209,6 +213,7 @@ impl Behaviour {
             "goodbye" if value == "fails" => self.goodbye = Goodbye::Fails,
             "goodbye" => self.goodbye_ms = millis(value)?,
             "transcription" => self.transcription = transcription(first, rest)?,
+            "heavy" if value.is_empty() => self.heavy = true,
             "unknown-events" if value.is_empty() => self.unknown_events = true,
             _ => return None,
         }

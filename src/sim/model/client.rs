@@ -130,7 +130,7 @@ impl Model {
         };
         wire["id"] = id.clone().into();
         wire["status"] = "completed".into();
-        let item = Item::written(id, wire.clone());
+        let item = Item::written(id, wire.clone(), self.scale());
         let previous = self.memory.add(item, event["previous_item_id"].as_str())?;
         for kind in ["conversation.item.added", "conversation.item.done"] {
             let event = json!({"type": kind, "previous_item_id": previous, "item": wire});

@@ -38,6 +38,14 @@ pub fn text_tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }
 
+/// The heaviest text can be: a token a byte.
+pub fn heavy_tokens(text: &str) -> u64 {
+    text.len() as u64
+}
+
+/// How text is weighed.
+pub type Scale = fn(&str) -> u64;
+
 /// One item of the conversation.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -59,8 +67,8 @@ pub struct Item {
 
 impl Item {
     /// An item as the client wrote it.
-    pub fn written(id: String, wire: Value) -> Self {
-        let weight = weigh(&wire);
+    pub fn written(id: String, wire: Value, scale: Scale) -> Self {
+        let weight = weigh(&wire, scale);
         Item {
             id,
             wire,
@@ -82,7 +90,7 @@ impl Item {
         Item {
             weight,
             unanswered: Some((samples, rate)),
-            ..Item::written(id, wire)
+            ..Item::written(id, wire, text_tokens)
         }
     }
 
@@ -90,13 +98,13 @@ impl Item {
     pub fn begun(id: String, wire: Value) -> Self {
         Item {
             weight: Weight::default(),
-            ..Item::written(id, wire)
+            ..Item::written(id, wire, text_tokens)
         }
     }
 }
 
 /// What the client's own item weighs.
-pub fn weigh(wire: &Value) -> Weight {
+pub fn weigh(wire: &Value, scale: Scale) -> Weight {
     let mut weight = Weight {
         text: PER_ITEM,
         ..Weight::default()
@@ -109,11 +117,11 @@ pub fn weigh(wire: &Value) -> Weight {
                 let bytes = part["audio"].as_str().map_or(0, str::len) * 3 / 4;
                 weight.audio += (bytes / 4_800) as u64;
             }
-            _ => weight.text += part["text"].as_str().map_or(0, text_tokens),
+            _ => weight.text += part["text"].as_str().map_or(0, scale),
         }
     }
     for key in ["output", "arguments", "name"] {
-        weight.text += wire[key].as_str().map_or(0, text_tokens);
+        weight.text += wire[key].as_str().map_or(0, scale);
     }
     weight
 }
@@ -122,13 +130,13 @@ pub fn weigh(wire: &Value) -> Weight {
 pub type Prompt = Vec<(u64, Weight)>;
 
 /// The beginning of a prompt: instructions and tools, at nothing when there are none.
-pub fn opening(instructions: &str, tools: &Value) -> (u64, Weight) {
+pub fn opening(instructions: &str, tools: &Value, scale: Scale) -> (u64, Weight) {
     let tools = match tools.as_array() {
         Some(list) if !list.is_empty() => tools.to_string(),
         _ => String::new(),
     };
     let weight = Weight {
-        text: text_tokens(instructions) + text_tokens(&tools),
+        text: scale(instructions) + scale(&tools),
         ..Weight::default()
     };
     (name(&(instructions, tools)), weight)
@@ -309,13 +317,13 @@ mod tests {
     fn note(id: &str, bytes: usize) -> Item {
         let text = "x".repeat(bytes);
         let wire = json!({"id": id, "type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]});
-        Item::written(id.into(), wire)
+        Item::written(id.into(), wire, text_tokens)
     }
 
     #[test]
     fn what_was_read_before_comes_from_the_cache_in_blocks_until_it_changes() {
         let mut memory = Memory::default();
-        let opening = opening(&"x".repeat(400), &json!([]));
+        let opening = opening(&"x".repeat(400), &json!([]), text_tokens);
         memory.add(note("a", 400), None).unwrap();
         let first = memory.read(memory.prompt(opening), true);
         assert_eq!((first.text_in, first.cached_text), (214, 0));

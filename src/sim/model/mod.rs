@@ -294,6 +294,15 @@ impl Model {
         invoice
     }
 
+    /// How this provider weighs text.
+    fn scale(&self) -> memory::Scale {
+        if self.setup.behaviour.heavy {
+            memory::heavy_tokens
+        } else {
+            memory::text_tokens
+        }
+    }
+
     /// Sends an event, now.
     fn say(&mut self, mut event: Value) {
         if self.over {

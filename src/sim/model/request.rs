@@ -81,7 +81,7 @@ impl Model {
                 found.ok_or_else(|| not_found("item_not_found", id).at("response.input"))?
             } else {
                 check_item(item)?;
-                weigh(item)
+                weigh(item, self.scale())
             };
             prompt.push((place as u64, weight));
         }
@@ -104,6 +104,7 @@ impl Model {
         let opening = opening(
             asked["instructions"].as_str().unwrap_or_default(),
             &asked["tools"],
+            self.scale(),
         );
         let in_memory = !beside && brought.is_none();
         if in_memory {

@@ -78,7 +78,11 @@ impl Model {
                 "item_id": item, "content_index": 0,
             })
         };
-        let spoken = words("The caller counts", millis.div_ceil(400).max(1));
+        let tokens = match self.setup.behaviour.heavy {
+            true => millis / 100,
+            false => millis.div_ceil(400),
+        };
+        let spoken = words("The caller counts", tokens.max(1));
         let (nanos, usage) = invoice::transcription(rate, millis, spoken.len() as u64);
         let (after, event) = match self.setup.behaviour.transcription {
             Transcription::Off => return,

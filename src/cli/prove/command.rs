@@ -1,0 +1,179 @@
+//! `ringfence prove`: thousands of calls against models and callers that mean no good, and what they cost by their own invoices.
+//!
+//! A cap is a claim about the worst call, so it is the worst that is looked for and printed. Calls are made in virtual time, on all
+//! cores; each has a seed, and a call that fails says how to make it again.
+
+use super::hazards::{self, HAZARDS, Hazard};
+use super::tally::{Tally, see};
+use crate::pricing::PriceBook;
+use clap::builder::PossibleValuesParser;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Calls in all, unless it is said: some minutes on two cores.
+const CALLS: u64 = 3_600;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub struct ProveArguments {
+    /// How many calls to make in all, in equal parts.
+    #[arg(long, value_name = "N", default_value_t = CALLS, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    calls: u64,
+    /// The seed of the first call of each scenario; the next one has the next seed.
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1_000_000_000_000))]
+    seed: u64,
+    /// One scenario instead of all of them.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(HAZARDS.iter().map(|hazard| hazard.name)))]
+    scenario: Option<String>,
+}
+
+/// Makes the calls and prints what came of them; fails when a promise was not kept.
+pub fn run(arguments: &ProveArguments) -> ExitCode {
+    let chosen = match &arguments.scenario {
+        Some(name) => hazards::find(name).into_iter().collect(),
+        None => HAZARDS.iter().collect::<Vec<_>>(),
+    };
+    let began = Instant::now();
+    let proof = prove(&chosen, arguments.calls, arguments.seed);
+    let took_ms = began.elapsed().as_millis().max(1);
+    let calls: u64 = proof.tallies.iter().map(|(_, tally)| tally.calls).sum();
+    let told = proof.tell(&mut io::stdout().lock()).and_then(|()| {
+        let pace = u128::from(calls) * 1_000 / took_ms;
+        writeln!(
+            io::stdout(),
+            "\n{calls} calls in {} s, {pace} a second",
+            took_ms / 1_000
+        )
+    });
+    match told {
+        Ok(()) if proof.is_kept() => ExitCode::SUCCESS,
+        Ok(()) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// What came of all calls, hazard by hazard.
+#[derive(Debug)]
+pub struct Proof {
+    /// In the order they were asked for.
+    pub tallies: Vec<(&'static Hazard, Tally)>,
+}
+
+/// Makes `calls` calls, the same number of each hazard and at least one.
+pub fn prove(hazards: &[&'static Hazard], calls: u64, seed: u64) -> Proof {
+    let kinds = u64::try_from(hazards.len()).unwrap_or(u64::MAX).max(1);
+    let each = calls.div_ceil(kinds);
+    let book = PriceBook::built_in();
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut tallies: BTreeMap<usize, Tally> = BTreeMap::new();
+        loop {
+            let job = next.fetch_add(1, Ordering::Relaxed);
+            let kind = usize::try_from(job / each).unwrap_or(usize::MAX);
+            let Some(hazard) = hazards.get(kind) else {
+                return tallies;
+            };
+            let seed = seed.saturating_add(job % each);
+            let seen = see(hazard, &book, seed);
+            tallies.entry(kind).or_default().add(seed, seen);
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let counted: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        // A call that panics is caught and counted where it is made, so a worker has no reason to.
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    let mut tallies: Vec<_> = hazards
+        .iter()
+        .map(|hazard| (*hazard, Tally::default()))
+        .collect();
+    for (kind, tally) in counted.into_iter().flatten().flatten() {
+        tallies[kind].1.merge(tally);
+    }
+    Proof { tallies }
+}
+
+impl Proof {
+    /// Whether every promise was kept by every call whose model keeps the assumptions.
+    pub fn is_kept(&self) -> bool {
+        let bound = self.tallies.iter().filter(|(hazard, _)| !hazard.breaks);
+        bound.clone().all(|(_, tally)| tally.is_kept())
+    }
+
+    /// Writes both tables, and every failure with how to repeat it.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to.
+    pub fn tell(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (broken, kept): (Vec<_>, Vec<_>) =
+            self.tallies.iter().partition(|(hazard, _)| hazard.breaks);
+        if !kept.is_empty() {
+            writeln!(
+                out,
+                "invoice: what model and carrier bill. Worst of all calls, in nano-dollars; \"used\" is the median part of the cap\ncharged to calls that the cap ended, \"of\" how many those were; then who said goodbye.\n"
+            )?;
+            writeln!(
+                out,
+                "{:<22}{:>7}{:>15}{:>15}{:>8}{:>6}{:>7}{:>8}{:>6}{:>8}",
+                "scenario",
+                "calls",
+                "invoice-cap",
+                "inv-charged",
+                "used",
+                "of",
+                "model",
+                "carrier",
+                "none",
+                "broken"
+            )?;
+            for (hazard, tally) in &kept {
+                writeln!(out, "{}", tally.row(hazard.name))?;
+            }
+            let mut all = Tally::default();
+            kept.iter().for_each(|(_, tally)| all.merge(tally.clone()));
+            writeln!(out, "{}\n\nno goodbye because:", all.row("all"))?;
+            for (why, count) in all.silences() {
+                writeln!(out, "  {why:<28}{count:>8}")?;
+            }
+        }
+        if !broken.is_empty() {
+            writeln!(
+                out,
+                "\nModels that break an assumption of the cap. Noticed after so many answers; beyond the cap and uncharged in dollars.\n"
+            )?;
+            writeln!(
+                out,
+                "{:<22}{:>7}{:>9}{:>8}{:>7}{:>11}{:>14}{:>13}{:>14}",
+                "scenario",
+                "calls",
+                "noticed",
+                "median",
+                "worst",
+                "above cap",
+                "worst",
+                "undercharged",
+                "worst"
+            )?;
+            for (hazard, tally) in &broken {
+                writeln!(out, "{}", tally.broken_row(hazard.name))?;
+            }
+        }
+        self.tell_failures(out)
+    }
+
+    fn tell_failures(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (hazard, tally) in self.tallies.iter().filter(|(hazard, _)| !hazard.breaks) {
+            for (seed, why) in tally.failures() {
+                let name = hazard.name;
+                writeln!(
+                    out,
+                    "\nFAILED: prove --scenario {name} --seed {seed} --calls 1\n  {why}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! A call drawn by lot: its agent, its prices, its model's pace and its caller, all out of one seed.
+//!
+//! Whatever a cap depends on is drawn: the model and the transcription from the price book, the carrier's prices, the cap itself from
+//! the smallest that the settings allow up to two dollars, and how long everything lasts. The same hazard and the same seed are the
+//! same call for ever.
+
+use super::hazards::{Hazard, MANNERS, Manner};
+use super::stage::Stage;
+use crate::cli::world::{self, Plan};
+use crate::pricing::PriceBook;
+use crate::sim::dice::Dice;
+use crate::sim::phone::{self, Act, Line, Step, When};
+use crate::sim::{model, voice};
+use crate::units::Usd;
+use std::sync::{Arc, OnceLock};
+
+/// No cap is larger: a dearer call would only take longer to reach it.
+const LARGEST_CAP: Usd = Usd::from_micros(2_000_000);
+
+/// The longest that a caller of these speaks without a pause.
+const LONGEST_SPEECH_MS: u64 = 90_000;
+
+/// A call, ready to be made.
+pub struct Drawn {
+    stage: Stage,
+    model: model::Setup,
+    phone: phone::Setup,
+    /// What the carrier really takes for a started minute.
+    pub minute: Usd,
+    /// What it takes for a sentence.
+    pub say: Usd,
+}
+
+impl Drawn {
+    /// Draws the call of this hazard and seed.
+    ///
+    /// # Errors
+    /// Settings that make no sense, which no seed should draw.
+    pub fn new(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Drawn, String> {
+        // Else all hazards would meet the same few agents and callers.
+        let name = hazard.name.bytes().fold(seed, |mixed, byte| {
+            mixed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        let mut dice = Dice::new(Dice::new(name).roll());
+        let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
+        let say = up_to(&mut dice, 10_000);
+        let mut settings = agent(&mut dice, book);
+        settings.extend([
+            setting("carrier.twilio.per_minute_usd", per_minute),
+            setting("carrier.twilio.media_per_minute_usd", media),
+            setting("carrier.twilio.say_usd", say),
+        ]);
+        let mut plan = Plan {
+            settings,
+            ..Plan::default()
+        };
+        let smallest = Stage::smallest_cap(&with_cap(&plan, LARGEST_CAP))?;
+        let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
+        plan = with_cap(&plan, cap);
+        if hazard.poor {
+            let budget = between(&mut dice, smallest, cap);
+            plan.settings.push(setting("budget.caller_day_usd", budget));
+        }
+        let stage = Stage::new(&plan)?;
+        let mut model = world::model_setup(&words(hazard, &mut dice))?;
+        model.cache = dice.up_to(1) == 0;
+        let mut phone = stage.phone(seed);
+        phone.script = script(hazard, &mut dice);
+        phone.line = line(&mut dice);
+        phone.keep_sound = false;
+        Ok(Drawn {
+            stage,
+            model,
+            phone,
+            minute: per_minute.plus(media),
+            say,
+        })
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// Says where a call that never ends was stuck.
+    pub fn make(self) -> Result<super::Outcome, String> {
+        self.stage.call_with(self.phone, Some(self.model))
+    }
+}
+
+fn setting(key: &str, value: impl ToString) -> (String, String) {
+    (key.to_string(), value.to_string())
+}
+
+/// Up to so many millionths of a dollar.
+fn up_to(dice: &mut Dice, micros: u64) -> Usd {
+    Usd::from_micros(dice.up_to(micros))
+}
+
+/// An amount between these two, small ones oftener: tight caps are where holes are.
+fn between(dice: &mut Dice, least: Usd, most: Usd) -> Usd {
+    let span = most.less(least).nanos() >> dice.up_to(8);
+    least.plus(Usd::from_nanos(dice.up_to(span)))
+}
+
+/// A number between these two, small ones oftener.
+fn within(dice: &mut Dice, least: u64, most: u64) -> u64 {
+    let span = (most - least) >> dice.up_to(3);
+    least + dice.up_to(span)
+}
+
+fn with_cap(plan: &Plan, cap: Usd) -> Plan {
+    let mut plan = plan.clone();
+    let warn = Usd::from_nanos(cap.nanos() / 5 * 4);
+    plan.settings.push(setting("cap.spend.warn", warn));
+    plan.settings.push(setting("cap.spend.end", cap));
+    plan
+}
+
+/// Whatever an agent and its model can be set to, but for the cap on spend.
+fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
+    let model = book.models.keys().nth(pick(dice, book.models.len()));
+    // One more than there are: nobody transcribes.
+    let listeners = book.transcriptions.len();
+    let listener = book.transcriptions.keys().nth(pick(dice, listeners + 1));
+    let duration_ms = within(dice, 20_000, 600_000);
+    let silence_ms = within(dice, 5_000, 40_000);
+    let greeting = match dice.up_to(2) {
+        0 => "",
+        _ => "Greet the caller and ask how you can help.",
+    };
+    let instructions = "Say that you are an automated assistant. "
+        .repeat(1 + usize::try_from(dice.up_to(20)).unwrap_or(0));
+    let audio = if dice.up_to(1) == 0 { "pcm16" } else { "pcmu" };
+    let ms = |ms: u64| format!("{ms}ms");
+    vec![
+        setting("model.main.model", model.map_or("", String::as_str)),
+        setting("transcription", listener.map_or("", String::as_str)),
+        setting("audio", audio),
+        setting("max_output_tokens", within(dice, 160, 4_096)),
+        setting("context_tokens", within(dice, 500, 8_000)),
+        setting("answer_timeout", ms(within(dice, 1_500, 15_000))),
+        setting("turn_detection.prefix_padding_ms", within(dice, 0, 1_000)),
+        setting(
+            "turn_detection.silence_duration_ms",
+            within(dice, 100, 1_500),
+        ),
+        setting("lead", ms(200 + dice.up_to(200))),
+        setting("instructions", instructions),
+        setting("greeting", greeting),
+        setting("cap.duration.warn", ms(duration_ms / 5 * 4)),
+        setting("cap.duration.end", ms(duration_ms)),
+        setting("cap.silence.warn", ms(silence_ms / 2)),
+        setting("cap.silence.end", ms(silence_ms)),
+    ]
+}
+
+/// An index below `count`.
+fn pick(dice: &mut Dice, count: usize) -> usize {
+    let most = u64::try_from(count.saturating_sub(1)).unwrap_or(0);
+    usize::try_from(dice.up_to(most)).unwrap_or(0)
+}
+
+/// How the model behaves: an ordinary pace, and then what the hazard says.
+fn words(hazard: &Hazard, dice: &mut Dice) -> String {
+    let mut words = format!(
+        "latency={}ms speed={}x greeting={}ms goodbye={}ms",
+        100 + dice.up_to(1_000),
+        2 + dice.up_to(8),
+        500 + dice.up_to(5_000),
+        // With every latency and every delay of the line there is still time to hear it whole.
+        500 + dice.up_to(6_000),
+    );
+    if dice.up_to(1) == 0 {
+        words += &format!(" answer={}ms", within(dice, 500, 30_000));
+    }
+    if dice.up_to(3) == 0 {
+        words += " limit=answer-to-limit";
+    }
+    words + " " + &hazard.model.replace("{}", &dice.up_to(20_000).to_string())
+}
+
+fn line(dice: &mut Dice) -> Line {
+    if dice.up_to(1) == 0 {
+        return Line::default();
+    }
+    Line {
+        delay_ms: dice.up_to(150),
+        jitter_ms: dice.up_to(60),
+        lost_permille: u16::try_from(dice.up_to(20)).unwrap_or(0),
+    }
+}
+
+/// What the caller does.
+fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
+    let any = MANNERS[pick(dice, MANNERS.len())];
+    let manner = hazard.caller.unwrap_or(any);
+    let mut steps = Vec::new();
+    let mut at_ms = dice.up_to(4_000);
+    for _ in 0..60 {
+        let (when, speech_ms) = match manner {
+            Manner::Silent => break,
+            Manner::Converses if dice.up_to(4) == 0 => {
+                let after_ms = 200 + dice.up_to(4_000);
+                (When::Interrupts { after_ms }, 400 + dice.up_to(2_000))
+            }
+            Manner::Converses => {
+                let after_ms = 300 + dice.up_to(3_000);
+                (When::Replies { after_ms }, 400 + dice.up_to(6_000))
+            }
+            Manner::TalksOver => {
+                let after_ms = 50 + dice.up_to(1_500);
+                (When::Interrupts { after_ms }, 300 + dice.up_to(2_500))
+            }
+            Manner::Murmurs => {
+                let speech_ms = 150 + dice.up_to(500);
+                let ms = at_ms;
+                at_ms += speech_ms + 200 + dice.up_to(2_000);
+                (When::At { ms }, speech_ms)
+            }
+            Manner::Monologue => {
+                let speech_ms = 20_000 + dice.up_to(LONGEST_SPEECH_MS - 20_000);
+                let ms = at_ms;
+                at_ms += speech_ms + 200 + dice.up_to(3_000);
+                (When::At { ms }, speech_ms)
+            }
+        };
+        // Nothing is said after the longest call.
+        if at_ms > 700_000 {
+            break;
+        }
+        let act = Act::Say(speech(dice, speech_ms));
+        steps.push(Step { when, act });
+    }
+    if manner == Manner::Converses && dice.up_to(2) > 0 {
+        // Nobody waits for a greeting that may not come.
+        let when = When::At { ms: 500 };
+        let act = Act::Say(speech(dice, 1_500));
+        steps.insert(0, Step { when, act });
+    }
+    if hazard.hangs_up || dice.up_to(9) == 0 {
+        let ms = within(dice, 0, 300_000);
+        let act = Act::HangUp;
+        steps.push(Step {
+            when: When::At { ms },
+            act,
+        });
+    }
+    steps
+}
+
+/// So much of a voice, from anywhere in a long speech: making a new one would take longer than the call.
+fn speech(dice: &mut Dice, ms: u64) -> Arc<[i16]> {
+    static SPEECH: OnceLock<Vec<i16>> = OnceLock::new();
+    let all = SPEECH.get_or_init(|| voice::speech(LONGEST_SPEECH_MS, 7));
+    let per_ms = u64::from(voice::RATE) / 1_000;
+    let samples = usize::try_from(ms * per_ms).unwrap_or(all.len());
+    let samples = samples.min(all.len());
+    let from = pick(dice, all.len() - samples + 1);
+    all[from..from + samples].into()
+}

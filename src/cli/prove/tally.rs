@@ -1,0 +1,281 @@
+//! What many calls came to: the worst of each hazard, and the sums.
+//!
+//! The judge is not our own count but the other sides': the simulated model's invoice, the minutes the phone was connected and the
+//! sentences the carrier said, at their prices. Amounts are compared to the nano-dollar, and a difference has a sign.
+
+use super::Outcome;
+use super::draw::Drawn;
+use super::hazards::Hazard;
+use super::judge::broken_promises;
+use crate::call::record::{Cause, Ending, Goodbye, What};
+use crate::pricing::PriceBook;
+use crate::sim::phone;
+use crate::units::Usd;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// So many failures are told; the others are counted.
+const MOST_TOLD: usize = 20;
+
+/// What one call came to.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What was billed beyond the cap, in nano-dollars; negative: below it.
+    pub over_cap: i64,
+    /// What was billed beyond what we charged, in nano-dollars.
+    pub over_charged: i64,
+    /// Of a call that the cap on spend ended: how much of the cap was charged, in thousandths.
+    pub used: Option<u64>,
+    /// Who said the last words, or why nobody did.
+    pub goodbye: Result<Goodbye, String>,
+    /// Answers reported until something was noticed: a broken bound, or a model that counts as lost.
+    pub noticed: Option<u32>,
+    /// What was promised of every call and did not hold, in words.
+    pub broken: Vec<String>,
+}
+
+/// Makes one call and judges it.
+///
+/// # Errors
+/// A call that could not be made, never ended or panicked.
+pub fn see(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Seen, String> {
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        let drawn = Drawn::new(hazard, book, seed)?;
+        let (minute, say) = (drawn.minute, drawn.say);
+        Ok::<_, String>(seen(&drawn.make()?, minute, say))
+    }));
+    made.unwrap_or_else(|_| Err("it panicked".to_string()))
+}
+
+fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
+    let phone = &outcome.phone;
+    let sentences = u64::try_from(phone.says.len()).unwrap_or(u64::MAX);
+    let carrier = minute
+        .times(phone.billed_minutes)
+        .plus(say.times(sentences));
+    let invoice = outcome.billed().plus(carrier);
+    let charged = outcome.settled.unwrap_or(Usd::ZERO);
+    let ending = outcome.summary().and_then(|summary| summary.ending);
+    let by_spend = ending.is_some_and(|ending| {
+        matches!(
+            ending,
+            Ending::SaidGoodbye(Cause::Spend) | Ending::CutOff(Cause::Spend)
+        )
+    });
+    let mut broken = broken_promises(outcome);
+    if outcome.facts.is_empty() {
+        broken.push("the call was refused".to_string());
+    }
+    broken.extend(unheard(outcome));
+    Seen {
+        over_cap: difference(invoice, outcome.cap),
+        over_charged: difference(invoice, charged),
+        used: (charged.nanos().saturating_mul(1_000))
+            .checked_div(outcome.cap.nanos())
+            .filter(|_| by_spend),
+        goodbye: last_words(outcome),
+        noticed: noticed(outcome),
+        broken,
+    }
+}
+
+/// `a - b` in nano-dollars.
+fn difference(a: Usd, b: Usd) -> i64 {
+    let whole = |amount: Usd| i64::try_from(amount.nanos()).unwrap_or(i64::MAX);
+    whole(a.less(b)) - whole(b.less(a))
+}
+
+fn last_words(outcome: &Outcome) -> Result<Goodbye, String> {
+    let Some(summary) = outcome.summary() else {
+        return Err("refused".to_string());
+    };
+    match (summary.goodbye, summary.ending) {
+        (Goodbye::None, Some(ending)) => {
+            let cause = ending.cause().map(|cause| format!(" {cause}"));
+            Err(ending.word().to_string() + &cause.unwrap_or_default())
+        }
+        (Goodbye::None, None) => Err("no ending".to_string()),
+        (said, _) => Ok(said),
+    }
+}
+
+/// A goodbye that is said to have been heard, and was not.
+fn unheard(outcome: &Outcome) -> Option<String> {
+    let phone = &outcome.phone;
+    let heard = match outcome.summary()?.goodbye {
+        Goodbye::Model => phone
+            .stretches
+            .last()
+            .is_some_and(|last| last.played == last.sent && !last.cut),
+        Goodbye::Carrier => {
+            !phone.says.is_empty() || phone.ending == Some(phone::Ending::CallerHungUp)
+        }
+        Goodbye::None => true,
+    };
+    (!heard).then(|| "the goodbye was not heard whole".to_string())
+}
+
+fn noticed(outcome: &Outcome) -> Option<u32> {
+    let mut turns = 0;
+    for fact in &outcome.facts {
+        match fact.what {
+            What::Turn(_) => turns += 1,
+            What::BoundBroken { .. } | What::ModelLost(_) => return Some(turns),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Everything that calls of one hazard came to.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Calls made.
+    pub calls: u64,
+    /// The largest [`Seen::over_cap`]; `None`: no call came to an end.
+    pub over_cap: Option<i64>,
+    /// The largest [`Seen::over_charged`].
+    pub over_charged: Option<i64>,
+    /// Calls that cost more than their cap.
+    pub dearer: u64,
+    /// Calls that were charged less than they cost.
+    pub undercharged: u64,
+    /// Calls of which something promised did not hold.
+    pub broken: u64,
+    used: Vec<u64>,
+    model: u64,
+    carrier: u64,
+    none: BTreeMap<String, u64>,
+    noticed: Vec<u32>,
+    failures: BTreeMap<u64, String>,
+}
+
+impl Tally {
+    /// Counts one call.
+    pub fn add(&mut self, seed: u64, call: Result<Seen, String>) {
+        self.calls += 1;
+        let seen = match call {
+            Ok(seen) => seen,
+            Err(why) => {
+                self.broken += 1;
+                return self.fail(seed, why);
+            }
+        };
+        self.over_cap = self.over_cap.max(Some(seen.over_cap));
+        self.over_charged = self.over_charged.max(Some(seen.over_charged));
+        self.used.extend(seen.used);
+        self.noticed.extend(seen.noticed);
+        match seen.goodbye {
+            Ok(Goodbye::Model) => self.model += 1,
+            Ok(_) => self.carrier += 1,
+            Err(reason) => *self.none.entry(reason).or_default() += 1,
+        }
+        let mut told = seen.broken;
+        self.broken += u64::from(!told.is_empty());
+        if seen.over_cap > 0 {
+            self.dearer += 1;
+            told.push(format!("{} nano-dollars above the cap", seen.over_cap));
+        }
+        if seen.over_charged > 0 {
+            self.undercharged += 1;
+            told.push(format!("{} nano-dollars uncharged", seen.over_charged));
+        }
+        if !told.is_empty() {
+            self.fail(seed, told.join("; "));
+        }
+    }
+
+    fn fail(&mut self, seed: u64, why: String) {
+        self.failures.insert(seed, why);
+        if self.failures.len() > MOST_TOLD {
+            self.failures.pop_last();
+        }
+    }
+
+    /// Adds what another worker has counted.
+    pub fn merge(&mut self, other: Tally) {
+        self.calls += other.calls;
+        self.over_cap = self.over_cap.max(other.over_cap);
+        self.over_charged = self.over_charged.max(other.over_charged);
+        self.dearer += other.dearer;
+        self.undercharged += other.undercharged;
+        self.broken += other.broken;
+        self.used.extend(other.used);
+        self.model += other.model;
+        self.carrier += other.carrier;
+        self.noticed.extend(other.noticed);
+        for (reason, count) in other.none {
+            *self.none.entry(reason).or_default() += count;
+        }
+        for (seed, why) in other.failures {
+            self.fail(seed, why);
+        }
+    }
+
+    /// Whether nothing was promised that did not hold.
+    pub fn is_kept(&self) -> bool {
+        self.dearer == 0 && self.undercharged == 0 && self.broken == 0
+    }
+
+    /// The first failures by seed, in words.
+    pub fn failures(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.failures
+            .iter()
+            .map(|(seed, why)| (*seed, why.as_str()))
+    }
+
+    /// The line of the first table.
+    pub fn row(&self, name: &str) -> String {
+        let mut used = self.used.clone();
+        let used = median(&mut used).map_or("-".to_string(), |permille| {
+            format!("{}.{}%", permille / 10, permille % 10)
+        });
+        let none: u64 = self.none.values().sum();
+        format!(
+            "{name:<22}{:>7}{:>15}{:>15}{used:>8}{:>6}{:>7}{:>8}{none:>6}{:>8}",
+            self.calls,
+            signed(self.over_cap),
+            signed(self.over_charged),
+            self.used.len(),
+            self.model,
+            self.carrier,
+            self.broken,
+        )
+    }
+
+    /// The line of the second table.
+    pub fn broken_row(&self, name: &str) -> String {
+        let mut noticed = self.noticed.clone();
+        let worst = noticed.iter().max().copied();
+        let told = |count: Option<u32>| count.map_or("-".to_string(), |count| count.to_string());
+        let beyond = |worst: Option<i64>| {
+            let nanos = worst.and_then(|worst| u64::try_from(worst).ok());
+            Usd::from_nanos(nanos.unwrap_or(0)).to_string()
+        };
+        format!(
+            "{name:<22}{:>7}{:>9}{:>8}{:>7}{:>11}{:>14}{:>13}{:>14}",
+            self.calls,
+            self.noticed.len(),
+            told(median(&mut noticed)),
+            told(worst),
+            self.dearer,
+            beyond(self.over_cap),
+            self.undercharged,
+            beyond(self.over_charged),
+        )
+    }
+
+    /// Why there was no goodbye, with how often.
+    pub fn silences(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.none.iter().map(|(why, count)| (why.as_str(), *count))
+    }
+}
+
+fn signed(nanos: Option<i64>) -> String {
+    nanos.map_or("-".to_string(), |nanos| nanos.to_string())
+}
+
+fn median<T: Ord + Copy>(all: &mut [T]) -> Option<T> {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied()
+}

@@ -1,0 +1,48 @@
+//! The cap holds against models and callers that mean no good: a small part of what `ringfence prove` tries.
+//!
+//! Every hazard is met at least a few times, from a seed that never changes. The command itself makes thousands of calls with any seed.
+
+use ringfence::cli::prove::command::{Proof, prove};
+use ringfence::cli::prove::hazards::{self, HAZARDS};
+use ringfence::cli::prove::tally::see;
+use ringfence::pricing::PriceBook;
+
+/// The whole report, for the message of a test that fails.
+fn told(proof: &Proof) -> String {
+    let mut text = Vec::new();
+    proof.tell(&mut text).expect("writing to memory");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn no_call_costs_more_than_its_cap_or_than_it_was_charged() {
+    let bound: Vec<_> = HAZARDS.iter().filter(|hazard| !hazard.breaks).collect();
+    let proof = prove(&bound, 200, 1);
+    assert!(proof.is_kept(), "{}", told(&proof));
+    for (hazard, tally) in &proof.tallies {
+        assert!(tally.calls >= 6, "{}", hazard.name);
+        assert!(tally.over_cap.is_some_and(|worst| worst <= 0));
+        assert!(tally.over_charged.is_some_and(|worst| worst <= 0));
+    }
+}
+
+#[test]
+fn a_model_that_breaks_an_assumption_is_told_apart_and_does_not_fail_the_run() {
+    let overrun = hazards::find("overrun").expect("is there");
+    let proof = prove(&[overrun], 8, 1);
+    assert!(proof.is_kept());
+    let told = told(&proof);
+    assert!(
+        told.contains("break an assumption") && !told.contains("FAILED"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_seed_is_a_call() {
+    let book = PriceBook::built_in();
+    let hazard = hazards::find("answers-to-limit").expect("is there");
+    let call = |seed| format!("{:?}", see(hazard, &book, seed));
+    assert_eq!(call(5), call(5));
+    assert_ne!(call(5), call(6));
+}
