@@ -105,7 +105,9 @@ impl Call {
         let Phase::WrappingUp(cause) = self.phase else {
             return;
         };
-        if self.goodbye_complete && !self.playback.is_audible(self.now) {
+        // Its report may be late; its words were not.
+        let said = self.goodbye_complete || self.turns.goodbye_spoke();
+        if said && !self.playback.is_audible(self.now) {
             self.goodbye = Goodbye::Model;
             return self.close(Ending::SaidGoodbye(cause), out);
         }

@@ -102,6 +102,13 @@ impl Turns {
         (1..=self.next_nonce).contains(&nonce)
     }
 
+    /// Whether some of the goodbye has come, while it is open.
+    pub fn goodbye_spoke(&self) -> bool {
+        self.answers
+            .iter()
+            .any(|answer| answer.goodbye && answer.spoke)
+    }
+
     /// An answer is over.
     pub fn closed(&mut self, nonce: u64) -> Option<Answer> {
         let place = self

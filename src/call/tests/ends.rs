@@ -296,3 +296,37 @@ fn a_goodbye_is_not_cut_short_by_the_report_of_the_answer_before_it() {
         "#]],
     );
 }
+
+#[test]
+fn a_goodbye_that_was_heard_was_said_however_late_its_report_is() {
+    check(
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  operator  wraps-up
+        1.3  realtime  began r1
+        1.4  realtime  spoke-all r1 bye 2.0s
+       12.0  wait
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    fact      warned
+            1.0    fact      wrapping-up
+            1.0    realtime  goodbye r1 max 200
+            1.4    carrier   play 1:2000:g0 2000ms
+            1.4    fact      first-word
+            3.4    carrier   play 1:2020:g0 20ms
+            11.0   fact      unreported $0.013296
+            11.0   realtime  close
+            11.0   carrier   close
+            11.0   budget    Settle(Usd(25796000))
+            11.0   fact      ended
+            11.0   over      SaidGoodbye(Drain)
+        "#]],
+    );
+}
