@@ -17,6 +17,9 @@ use tokio::time::Instant;
 /// How long a media stream may take to open after its token was made.
 const TOKEN_LIFE: Duration = Duration::from_secs(30);
 
+/// Refused calls that are remembered. A carrier asks again within seconds; who was refused long ago may be decided anew.
+const MOST_REFUSED: usize = 1_024;
+
 /// How long a call is remembered after its end.
 const MEMORY: Duration = Duration::from_secs(60);
 
@@ -63,6 +66,7 @@ pub struct Kept {
 #[derive(Default)]
 pub struct Switchboard {
     calls: DashMap<Id, Listed>,
+    refused: DashMap<Id, (Document, Instant)>,
     answering: Mutex<()>,
     tokens: DashMap<String, Kept>,
 }
@@ -78,6 +82,24 @@ impl Switchboard {
     /// The call that the carrier knows by this name, if it is on the line or was a moment ago.
     pub fn find(&self, carrier_call: &Id) -> Option<Listed> {
         self.calls.get(carrier_call).map(|listed| listed.clone())
+    }
+
+    /// What a call that was refused a moment ago was answered.
+    pub fn find_refused(&self, carrier_call: &Id) -> Option<Document> {
+        let known = self.refused.get(carrier_call)?;
+        let (document, until) = known.value();
+        (*until > Instant::now()).then(|| document.clone())
+    }
+
+    /// Remembers what a refused call was answered, so that the same call is answered the same again.
+    pub fn refuse(&self, carrier_call: Id, document: Document) {
+        let now = Instant::now();
+        if self.refused.len() >= MOST_REFUSED {
+            self.refused.retain(|_, (_, until)| *until > now);
+        }
+        if self.refused.len() < MOST_REFUSED {
+            self.refused.insert(carrier_call, (document, now + MEMORY));
+        }
     }
 
     /// Lists a call whose webhook is being answered with `document`, which sends its media stream to the place that only `token`

@@ -56,9 +56,17 @@ pub async fn offered(
         );
         return document(listed.document);
     }
+    if let Some(refusal) = doors.switchboard.find_refused(&offer.carrier_call) {
+        return document(refusal);
+    }
     document(match doors.admission.admit(&offer) {
         Ok(admitted) => begin(&doors, &offer, admitted),
-        Err(refused) => refuse(&doors, &offer, &refused),
+        Err(refused) => {
+            let refusal = refuse(&doors, &offer, &refused);
+            let carrier_call = offer.carrier_call.clone();
+            doors.switchboard.refuse(carrier_call, refusal.clone());
+            refusal
+        }
     })
 }
 

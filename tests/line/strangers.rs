@@ -121,6 +121,21 @@ async fn a_number_nobody_answers_is_rejected_free_of_charge() {
 }
 
 #[tokio::test]
+async fn a_call_that_went_out_is_ended_for_nobody_has_named_its_price() {
+    let (world, client) = world(&[]).await;
+    let mut fields = offer("CA5", "+15005550006");
+    fields.retain(|(name, _)| name != "Direction");
+    fields.push(("Direction".to_string(), "outbound-api".to_string()));
+    let (status, document) = client.post("/twilio/voice", &fields, Signed::Well).await;
+    assert_eq!(status, 200);
+    assert!(
+        document.ends_with("<Response><Hangup/></Response>"),
+        "{document}"
+    );
+    assert_eq!(world.model.sessions(), 0);
+}
+
+#[tokio::test]
 async fn a_call_too_many_is_rejected_and_the_line_is_free_when_the_first_hangs_up() {
     let house = House::open(&plan("greeting=600ms", &[("limits.calls", "1")])).await;
     let client = Client::of(&house.world);
@@ -143,6 +158,12 @@ async fn a_call_too_many_is_rejected_and_the_line_is_free_when_the_first_hangs_u
     let ((report, _), ()) = tokio::join!(house.call(first), too_many);
     assert_eq!(report.ending, Some(Ending::CallerHungUp));
     until("the line is free", || house.world.server.calls() == 0).await;
+    let again = offer("CA77", "+15005550006");
+    let (_, document) = client.post("/twilio/voice", &again, Signed::Well).await;
+    assert!(
+        document.ends_with(REJECT),
+        "the same call is answered the same: {document}"
+    );
     client.connect("CA78").await;
     assert_eq!(
         house.world.model.sessions(),
