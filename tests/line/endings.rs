@@ -6,6 +6,7 @@ use ringfence::cli::world::Plan;
 use ringfence::sim::phone;
 use ringfence::sim::phone::{Act, Step, When};
 use ringfence::sim::voice::speech;
+use ringfence::units::Usd;
 use std::time::{Duration, Instant};
 
 /// The beginning of an agent's `trouble_sentence`.
@@ -195,4 +196,15 @@ async fn a_server_told_to_stop_says_goodbye_and_hangs_up_and_lets_nobody_in() {
         tokio::net::TcpStream::connect(address).await.is_err(),
         "the port is closed"
     );
+}
+
+#[tokio::test]
+async fn a_minute_of_a_toll_free_number_costs_what_a_toll_free_minute_costs() {
+    let house = House::open(&plan("greeting=600ms", &[])).await;
+    let mut setup = house.world.phone();
+    setup.to = "+18005550100".to_string();
+    setup.script = hangs_up_after(1500);
+    let (_, summary) = house.call(setup).await;
+    // 0.0220 for the call and 0.0040 for the stream, although the agent answers any number.
+    assert_eq!(summary.cost.carrier, Usd::from_micros(26_000));
 }
