@@ -133,3 +133,65 @@ pub fn is_too_large(error: &(dyn Error + 'static)) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::fmt;
+    use std::task::Waker;
+
+    /// A peer that takes nothing and says nothing.
+    struct Deaf;
+
+    #[derive(Debug)]
+    struct Never(Infallible);
+
+    impl fmt::Display for Never {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.0 {}
+        }
+    }
+
+    impl Error for Never {}
+
+    impl Stream for Deaf {
+        type Item = Result<u32, Never>;
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Pending
+        }
+    }
+
+    impl Sink<u32> for Deaf {
+        type Error = Never;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Never>> {
+            Poll::Pending
+        }
+
+        fn start_send(self: Pin<&mut Self>, _: u32) -> Result<(), Never> {
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Never>> {
+            Poll::Pending
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Never>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_peer_that_stops_reading_is_given_up_when_its_queue_is_full_and_not_before() {
+        let mut wire = Wire::new(Deaf);
+        let mut cx = Context::from_waker(Waker::noop());
+        for message in 0..MOST_WAITING as u32 {
+            wire.send(message);
+        }
+        assert!(wire.poll(&mut cx).is_pending());
+        wire.send(0);
+        assert!(matches!(wire.poll(&mut cx), Poll::Ready(Came::Slow)));
+    }
+}

@@ -1,16 +1,8 @@
 //! How calls end: by whom, how politely, and never too late.
 
-use super::script::{cents, play, rules};
+use super::script::{check, check_with, rules};
 use crate::call::rules::{Cap, Rules};
-use expect_test::{Expect, expect};
-
-fn check_with(rules: Rules, script: &str, expected: Expect) {
-    expected.assert_eq(&play(rules, cents(500), script));
-}
-
-fn check(script: &str, expected: Expect) {
-    check_with(rules(), script, expected);
-}
+use expect_test::expect;
 
 #[test]
 fn nothing_is_sent_to_a_session_whose_settings_differ() {

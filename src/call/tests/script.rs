@@ -7,6 +7,7 @@ use crate::carrier::{self, Mark};
 use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
 use crate::realtime::{self, Code, Complaint, Gravity, Loss, RequestKind, Status};
 use crate::units::{CallTime, Id, Usd};
+use expect_test::Expect;
 use std::sync::Arc;
 
 pub const fn cents(cents: u64) -> Usd {
@@ -59,6 +60,16 @@ pub fn rules() -> Rules {
         answer_timeout_ms: 8_000,
         margins: Margins::default(),
     }
+}
+
+/// Plays the script under these rules, with all the money there is, and compares what was told.
+pub fn check_with(rules: Rules, script: &str, expected: Expect) {
+    expected.assert_eq(&play(rules, cents(500), script));
+}
+
+/// Plays the script under the ordinary rules.
+pub fn check(script: &str, expected: Expect) {
+    check_with(rules(), script, expected);
 }
 
 /// Plays the script to a call, waking it at each of its deadlines, and tells everything it did.

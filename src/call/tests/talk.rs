@@ -1,16 +1,8 @@
 //! What is said, heard and interrupted.
 
-use super::script::{cents, play, rules};
+use super::script::{check, check_with, rules};
 use crate::call::rules::Rules;
-use expect_test::{Expect, expect};
-
-fn check_with(rules: Rules, script: &str, expected: Expect) {
-    expected.assert_eq(&play(rules, cents(500), script));
-}
-
-fn check(script: &str, expected: Expect) {
-    check_with(rules(), script, expected);
-}
+use expect_test::expect;
 
 #[test]
 fn a_call_is_answered_heard_and_ended_by_the_caller() {

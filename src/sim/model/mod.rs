@@ -278,11 +278,6 @@ impl Model {
         self.over
     }
 
-    /// Makes the next answer to the caller a call of this function.
-    pub fn call_next(&mut self, name: &str, arguments: &str) {
-        self.tools.push_back((name.into(), arguments.into()));
-    }
-
     /// What the session is billed so far, running responses included.
     pub fn invoice(&self) -> Invoice {
         let mut invoice = self.invoice.clone();
