@@ -37,8 +37,14 @@ impl Call {
             return self.wrap_up(self.money_cause(), out);
         }
         let nonce = self.turns.nonce();
-        self.meter.ask(nonce, fitting);
+        let bound = self.meter.ask(nonce, fitting);
         self.turns.asked(nonce, false);
+        let asked = What::Asked {
+            nonce,
+            max_output_tokens: fitting,
+            bound,
+        };
+        self.record(asked, out);
         self.timers
             .set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
         let max_output_tokens = u32::try_from(fitting).unwrap_or(u32::MAX);
@@ -75,9 +81,15 @@ impl Call {
             return;
         }
         let nonce = self.turns.nonce();
-        self.meter
-            .ask(nonce, u64::from(self.rules.max_output_tokens));
+        let max_output_tokens = u64::from(self.rules.max_output_tokens);
+        let bound = self.meter.ask(nonce, max_output_tokens);
         self.turns.asked(nonce, false);
+        let asked = What::Asked {
+            nonce,
+            max_output_tokens,
+            bound,
+        };
+        self.record(asked, out);
         self.turns.started(nonce, &response);
         if let Some(answer) = self.turns.of(&response) {
             answer.unwanted = true;
@@ -114,19 +126,20 @@ impl Call {
 
     pub(super) fn response_done(
         &mut self,
+        response: &Id,
         nonce: Option<u64>,
         status: &Status,
         usage: Option<&Usage>,
         out: &mut Vec<Output>,
     ) {
         let Some(nonce) = nonce else {
-            return self.stray_done(usage, out);
+            return self.stray_done(response, usage, out);
         };
         let complete = matches!(status, Status::Completed | Status::Incomplete);
         let (cost, bound) = match self.meter.report(nonce, usage, complete) {
             Reported::Settled { cost, bound } => (cost, bound),
             Reported::Known => return,
-            Reported::Unasked => return self.stray_done(usage, out),
+            Reported::Unasked => return self.stray_done(response, usage, out),
         };
         let Some(answer) = self.turns.closed(nonce) else {
             return;
@@ -135,7 +148,7 @@ impl Call {
         if !answer.unwanted {
             self.playback.complete_all();
         }
-        self.record_turn(usage, cost, answer.goodbye, out);
+        self.record_turn((response, Some(nonce)), usage, cost, answer.goodbye, out);
         self.look_at_bound(cost, bound, out);
         if answer.goodbye {
             return self.goodbye_done(answer.spoke, out);
@@ -151,15 +164,16 @@ impl Call {
         }
     }
 
-    fn stray_done(&mut self, usage: Option<&Usage>, out: &mut Vec<Output>) {
+    fn stray_done(&mut self, response: &Id, usage: Option<&Usage>, out: &mut Vec<Output>) {
         let most = u64::from(self.rules.max_output_tokens);
         let cost = self.meter.stray(usage, most);
-        self.record_turn(usage, cost, false, out);
+        self.record_turn((response, None), usage, cost, false, out);
         self.look_at_bound(cost, Usd::ZERO, out);
     }
 
     fn record_turn(
         &mut self,
+        (response, nonce): (&Id, Option<u64>),
         usage: Option<&Usage>,
         cost: Usd,
         goodbye: bool,
@@ -174,6 +188,8 @@ impl Call {
         let by_clock = CallTime::from_millis(self.rules.duration_ms.end).since(self.now) / 1000;
         let turn = Turn {
             turn: self.turns.count,
+            nonce,
+            response: response.clone(),
             usage: usage.copied(),
             cost,
             goodbye,
@@ -269,7 +285,8 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         if let Some((cost, bound)) = self.meter.transcribed(item, usage) {
-            self.record(What::Transcribed { cost }, out);
+            let usage = usage.copied();
+            self.record(What::Transcribed { usage, cost }, out);
             self.look_at_bound(cost, bound, out);
         }
     }

@@ -52,9 +52,15 @@ impl Call {
     fn ask_for_goodbye(&mut self, out: &mut Vec<Output>) {
         let margins = self.rules.margins;
         let nonce = self.turns.nonce();
-        self.meter
-            .ask_goodbye(nonce, u64::from(margins.goodbye_tokens));
+        let max_output_tokens = u64::from(margins.goodbye_tokens);
+        let bound = self.meter.ask_goodbye(nonce, max_output_tokens);
         self.turns.asked(nonce, true);
+        let asked = What::Asked {
+            nonce,
+            max_output_tokens,
+            bound,
+        };
+        self.record(asked, out);
         self.timers
             .set(Timer::GoodbyeStart, self.now.plus(margins.goodbye_start_ms));
         self.timers

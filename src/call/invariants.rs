@@ -23,6 +23,8 @@ pub struct Checker {
     cut_item: u32,
     warned: Vec<Cause>,
     charged: Usd,
+    /// What the last fact covers, should the process die now.
+    covered: Usd,
     /// What the provider billed beyond what it could: the only excuse for a cap that did not hold.
     excess: Usd,
 }
@@ -73,6 +75,13 @@ impl Checker {
         if !over && call.deadline().is_none() {
             return Err("2: nothing would ever end this call".into());
         }
+        if !over && call.meter.committed() > self.covered {
+            let committed = call.meter.committed();
+            return Err(format!(
+                "11: {committed} is committed, the facts cover {}",
+                self.covered
+            ));
+        }
         match call
             .playback
             .progress()
@@ -107,6 +116,7 @@ impl Checker {
                         fact.spent, self.charged
                     ));
                 }
+                self.covered = fact.spent.plus(fact.reserved);
                 self.look_at_fact(call, &fact.what)
             }
             Output::Close(_) => {

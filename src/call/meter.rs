@@ -162,6 +162,13 @@ impl Meter {
         self.cost.total().plus(open).plus(untold)
     }
 
+    /// The most that may still be owed for what is asked for and not reported, with the caller listened to for a while longer.
+    pub fn reserved(&self) -> Usd {
+        let open: Usd = self.open.iter().map(|open| open.bound).sum();
+        open.plus(self.untold_bound(LISTENING_MS))
+            .plus(self.spare())
+    }
+
     /// The most that transcribing what was sent, and `more_ms` besides, can cost. Each item is rounded up by itself, as it is billed;
     /// one that was closed without new sound has its share in an earlier one.
     fn untold_bound(&self, more_ms: u64) -> Usd {
@@ -273,8 +280,8 @@ impl Meter {
         self.say
     }
 
-    /// An answer was asked for.
-    pub fn ask(&mut self, nonce: u64, max_output_tokens: u64) {
+    /// An answer was asked for; tells its bound.
+    pub fn ask(&mut self, nonce: u64, max_output_tokens: u64) -> Usd {
         let bound = self.answer_bound(max_output_tokens);
         self.issued = self.issued.max(nonce);
         self.since = Memory::default();
@@ -284,10 +291,11 @@ impl Meter {
             max_output_tokens,
             in_conversation: true,
         });
+        bound
     }
 
-    /// The goodbye was asked for.
-    pub fn ask_goodbye(&mut self, nonce: u64, max_output_tokens: u64) {
+    /// The goodbye was asked for; tells its bound.
+    pub fn ask_goodbye(&mut self, nonce: u64, max_output_tokens: u64) -> Usd {
         let bound = self.goodbye;
         self.issued = self.issued.max(nonce);
         self.open.push(Open {
@@ -296,6 +304,7 @@ impl Meter {
             max_output_tokens,
             in_conversation: false,
         });
+        bound
     }
 
     /// The report for a nonce came. Without usage it is charged at its bound. `complete`: the answer was not cut short, so what it read

@@ -159,6 +159,8 @@ pub struct Call {
     /// The model was lost before there was anybody to tell.
     lost_early: bool,
     interruptions: u32,
+    /// What the last fact covers: spent and reserved.
+    covered: Usd,
     /// What had been spent, once a second or less often, for the last minute.
     spent_before: VecDeque<(CallTime, Usd)>,
 }
@@ -190,6 +192,7 @@ impl Call {
             last_words: false,
             lost_early: false,
             interruptions: 0,
+            covered: Usd::ZERO,
             spent_before: VecDeque::new(),
             rules,
         }
@@ -406,8 +409,10 @@ impl Call {
         let fact = Fact {
             at: self.now,
             spent: self.spent(),
+            reserved: self.meter.reserved(),
             what,
         };
+        self.covered = fact.spent.plus(fact.reserved);
         out.push(Output::Record(fact));
     }
 

@@ -47,9 +47,9 @@ impl Call {
         }
         self.answered = Some(self.now);
         self.timers.clear(Timer::StreamOpen);
-        self.record(What::Answered, out);
-        let seconds = self.carrier_limit_seconds();
-        out.push(Output::Carrier(ToCarrier::Limit { seconds }));
+        let limit_s = self.carrier_limit_seconds();
+        self.record(What::Answered { limit_s }, out);
+        out.push(Output::Carrier(ToCarrier::Limit { seconds: limit_s }));
         if self.lost_early {
             return self.say_trouble(out);
         }
@@ -94,11 +94,19 @@ impl Call {
         let ms = self.waiting_ms;
         if self.fits(self.meter.forwarding(ms)) {
             self.waiting_ms = 0;
-            self.meter.forwarded(ms);
-            out.push(Output::Realtime(ToModel::Append { ms }));
+            self.forward(ToModel::Append { ms }, ms, out);
         } else if !self.allowance.may_grow() && !self.turns.is_answering() {
             self.wrap_up(self.money_cause(), out);
         }
+    }
+
+    /// Sends on sound, once a fact covers what listening to it may cost.
+    fn forward(&mut self, command: ToModel, ms: u64, out: &mut Vec<Output>) {
+        self.meter.forwarded(ms);
+        if self.meter.committed() > self.covered {
+            self.record(What::Listening, out);
+        }
+        out.push(Output::Realtime(command));
     }
 
     /// The caller's sound stopped coming in the middle of speech, as it does when a line drops packets. The provider would wait for the
@@ -109,8 +117,7 @@ impl Call {
         }
         self.turns.caller_speaks = false;
         if self.fits(self.meter.forwarding(HUSH_MS)) {
-            self.meter.forwarded(HUSH_MS);
-            out.push(Output::Realtime(ToModel::AppendSilence { ms: HUSH_MS }));
+            self.forward(ToModel::AppendSilence { ms: HUSH_MS }, HUSH_MS, out);
         }
     }
 
@@ -187,7 +194,7 @@ impl Call {
                 let nonce = nonce
                     .filter(|nonce| self.turns.is_ours(*nonce))
                     .or(self.turns.nonce_of(&response));
-                self.response_done(nonce, &status, usage.as_ref(), out);
+                self.response_done(&response, nonce, &status, usage.as_ref(), out);
             }
             Event::Complained(complaint) => self.complained(complaint, out),
             Event::Lost(loss) => self.lose_model(loss, out),

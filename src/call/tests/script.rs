@@ -1,6 +1,7 @@
 //! Calls written as text: what happens, a line each, and what comes of it, a line each.
 
 use crate::call::invariants::Checker;
+use crate::call::record::What;
 use crate::call::rules::{Cap, Margins, Rules};
 use crate::call::{Call, Input, Order, Output, Ticket, Verdict};
 use crate::carrier::{self, Mark};
@@ -271,6 +272,10 @@ fn tell(output: &Output) -> Option<String> {
         Output::Carrier(command) => tell_carrier(command)?,
         Output::Realtime(command) => tell_realtime(command),
         Output::Budget(ask) => format!("budget    {ask:?}"),
+        // These two are for the ledger: what they say is said by the command that follows.
+        Output::Record(fact) if matches!(fact.what, What::Asked { .. } | What::Listening) => {
+            return None;
+        }
         Output::Record(fact) => {
             let cost = fact.what.cost();
             let cost = if cost.is_zero() {
