@@ -162,6 +162,9 @@ fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
         }
         Refusal::Draining => "the server is shutting down",
         Refusal::Outbound => "calls that go out are not available in this version",
+        Refusal::Unrecorded => {
+            "the ledger cannot be written, and no dollar is spent that is not written down first; see ledger.failing"
+        }
     };
     tracing::info!(
         event = "call.refused",
