@@ -1,7 +1,7 @@
 //! Calls written as text: what happens, a line each, and what comes of it, a line each.
 
 use crate::call::invariants::Checker;
-use crate::call::rules::{Cap, Margins, Rules};
+use crate::call::rules::{Cap, Edge, Margins, Rules};
 use crate::call::{Call, Input, Order, Output, Ticket, Verdict};
 use crate::carrier::{self, Mark};
 use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
@@ -58,6 +58,8 @@ pub fn rules() -> Rules {
         minute: Usd::from_micros(12_500),
         say: Usd::ZERO,
         answer_timeout_ms: 8_000,
+        edge: Edge::default(),
+        keep_turns: 2,
         margins: Margins::default(),
     }
 }
