@@ -4,7 +4,7 @@
 //! twice, for the same inputs must have the same outputs; `RINGFENCE_TRACE` prints all that happens.
 
 use ringfence::call::invariants::Checker;
-use ringfence::call::rules::{Cap, Margins, Rules};
+use ringfence::call::rules::{Cap, Edge, Margins, Rules};
 use ringfence::call::{Call, Input, Order, Output, Phase, Ticket, Verdict};
 use ringfence::carrier::{self, Mark};
 use ringfence::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
@@ -93,6 +93,8 @@ fn random_rules(random: &mut Random) -> Rules {
         minute: Usd::from_micros(random.below(30_000)),
         say: Usd::from_micros(random.below(3_000)),
         answer_timeout_ms: 1_000 + random.below(8_000),
+        edge: Edge::default(),
+        keep_turns: 2,
         margins: Margins::default(),
     }
 }

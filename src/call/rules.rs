@@ -55,8 +55,36 @@ pub struct Rules {
     pub say: Usd,
     /// Seconds within which the model must begin to answer, in milliseconds.
     pub answer_timeout_ms: u64,
+    /// What the call gives up, rung by rung, before it says goodbye.
+    pub edge: Edge,
+    /// Turns whose sound the model keeps before it may be replaced by its text.
+    pub keep_turns: u32,
     /// The margins below, which no agent sets.
     pub margins: Margins,
+}
+
+/// The ladder at the edge of the budget: which rungs an agent takes before the goodbye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The model is told when the end is near.
+    pub tell: bool,
+    /// Answers become shorter when the money runs low; if not, one that does not fit whole is the goodbye.
+    pub shorten: bool,
+    /// Old sound is replaced by its text to make room.
+    pub shrink: bool,
+    /// An answer shorter than this, in tokens, is not worth asking for; [`Margins::min_output_tokens`] at the least.
+    pub min_output_tokens: u32,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Edge {
+            tell: true,
+            shorten: true,
+            shrink: true,
+            min_output_tokens: Margins::default().min_output_tokens,
+        }
+    }
 }
 
 /// Margins that hold for every agent.

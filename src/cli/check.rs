@@ -73,6 +73,7 @@ fn summary(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
         "a day            {} USD in all, {} an agent, {} a caller",
         budget.day, budget.agent_day, budget.caller_day
     )?;
+    writeln!(out, "writes calls to  {}", settings.ledger.path.display())?;
     for agent in &settings.agents {
         describe(agent, settings, out)?;
     }
@@ -231,6 +232,7 @@ mod tests {
             takes calls of   twilio: signed requests only
             at once          200 calls; 10 an hour from one caller
             a day            100.00 USD in all, 50.00 an agent, 3.00 a caller
+            writes calls to  data/ringfence.db
 
             front-desk answers +15005550006
               a call         at most 0.50 USD, told at 0.40
@@ -262,7 +264,7 @@ mod tests {
               "jason" is not one of: json, text
               -> did you mean "json"?
 
-            config/ringfence.toml:101 [agent.front-desk.cap] spend.warn
+            config/ringfence.toml:104 [agent.front-desk.cap] spend.warn
               must be less than end: the warning comes first
               -> lower it, or raise end
 

@@ -3,6 +3,9 @@
 //! An agent and each of its models make one [`Session`] and one [`Rules`]; a cap that could not pay for a greeting, one
 //! answer and a goodbye with every one of them is refused here rather than discovered by a caller.
 
+mod edge;
+mod words;
+
 use super::carrier::Line;
 use super::model::Plan;
 use super::outside::address;
@@ -15,20 +18,7 @@ use crate::realtime::{Session, TurnDetection};
 use crate::units::{Phone, Usd};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The voices OpenAI lists (facts: section 1.3); custom ones begin with `voice_`.
-const VOICES: [&str; 10] = [
-    "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
-];
-
-/// What instructions and tools may weigh together at the provider, in tokens (facts: section 1.3).
-const SETTINGS_TOKENS: usize = 16_384;
-
-/// Letters in a token of ordinary text; only to tell when the provider will surely refuse.
-const BYTES_PER_TOKEN: usize = 4;
-
-/// The longest goodbye instructions and sentences, in bytes: both are set aside for at a token a byte.
-const LONGEST_SENTENCE: usize = 1000;
+use words::Words;
 
 /// A call that may cost more is probably a slip of the decimal point.
 const ABSURD_CALL: Usd = Usd::from_micros(1_000_000_000);
@@ -74,6 +64,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
     let numbers = numbers(section);
     let words = Words::read(section);
     let caps = Caps::read(&section.section("cap"));
+    let edge = edge::edge(&section.section("edge"));
     let (lead_ms, provider_interrupts) = manner(&section.section("line"));
     let redirect = section.text("redirect").filter(|url| !url.is_empty());
     let redirect =
@@ -101,6 +92,8 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             minute,
             say: line.say,
             answer_timeout_ms: plan.answer_timeout_ms,
+            edge,
+            keep_turns: plan.keep_turns,
             margins: Margins::default(),
         };
         Model {
@@ -120,6 +113,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
         redirect,
     };
     weigh(section, &agent);
+    fits(section, &agent);
     agent
 }
 
@@ -189,111 +183,6 @@ fn chosen<'m>(section: &Section<'_>, models: &'m BTreeMap<String, Plan>) -> Vec<
         plan
     });
     found.collect()
-}
-
-/// Everything an agent says or is told.
-struct Words {
-    voice: String,
-    instructions: String,
-    greeting: String,
-    goodbye: String,
-    goodbye_sentence: String,
-    trouble_sentence: String,
-}
-
-impl Words {
-    fn read(section: &Section<'_>) -> Words {
-        let or = |key, default: &str| section.text(key).unwrap_or_else(|| default.to_string());
-        let language = or("language", "English");
-        let goodbye = format!(
-            "The time for this call is over. In {language}, say so kindly in one short sentence, thank the caller, \
-             and say goodbye. Ask nothing and promise nothing."
-        );
-        let words = Words {
-            voice: or("voice", "marin"),
-            instructions: or("instructions", ""),
-            greeting: or("greeting", "Greet the caller and ask how you can help."),
-            goodbye: or("goodbye", &goodbye),
-            goodbye_sentence: or(
-                "goodbye_sentence",
-                "I am sorry, our time for this call is over. Thank you for calling. Goodbye.",
-            ),
-            trouble_sentence: or(
-                "trouble_sentence",
-                "I am sorry, there is a technical problem on our side. Please call again later. Goodbye.",
-            ),
-        };
-        words.check(section);
-        if language != "English" {
-            for key in ["goodbye_sentence", "trouble_sentence"] {
-                if !section.has(key) {
-                    section.warn(
-                        key,
-                        &format!("is still English, and the language is {language}"),
-                    );
-                }
-            }
-        }
-        words
-    }
-
-    fn check(&self, section: &Section<'_>) {
-        let bytes = self.instructions.len();
-        if self.instructions.trim().is_empty() && !section.has("instructions") {
-            section.mistake(
-                "instructions",
-                "is missing",
-                "say who the agent is and what it may do",
-            );
-        } else if self.instructions.trim().is_empty() {
-            section.mistake(
-                "instructions",
-                "is empty",
-                "say who the agent is and what it may do",
-            );
-        } else if bytes > SETTINGS_TOKENS * BYTES_PER_TOKEN {
-            let what =
-                format!("{bytes} bytes are more than the {SETTINGS_TOKENS} tokens a model takes");
-            section.mistake(
-                "instructions",
-                &what,
-                "shorten them: every answer pays for them again",
-            );
-        } else if bytes > SETTINGS_TOKENS {
-            section.warn(
-                "instructions",
-                &format!(
-                    "{bytes} bytes may be more than the {SETTINGS_TOKENS} tokens a model takes"
-                ),
-            );
-        }
-        for (key, text, empty) in [
-            ("greeting", &self.greeting, true),
-            ("goodbye", &self.goodbye, false),
-            ("goodbye_sentence", &self.goodbye_sentence, false),
-            ("trouble_sentence", &self.trouble_sentence, false),
-        ] {
-            if text.len() > LONGEST_SENTENCE {
-                let what = format!("is longer than {LONGEST_SENTENCE} bytes");
-                section.mistake(key, &what, "shorten it");
-            }
-            if text.trim().is_empty() && !empty {
-                section.mistake(
-                    key,
-                    "is empty",
-                    "write it, or leave the key out for the default",
-                );
-            }
-        }
-        if !VOICES.contains(&self.voice.as_str()) && !self.voice.starts_with("voice_") {
-            let what = format!(
-                "{:?} is not a voice we know: {}",
-                self.voice,
-                VOICES.join(", ")
-            );
-            section.warn("voice", &what);
-        }
-    }
 }
 
 /// `[agent.NAME.cap]`.
@@ -438,6 +327,24 @@ fn weigh(section: &Section<'_>, agent: &Agent) {
         if line > model.rules.spend.end {
             cap.warn("duration.end", &format!(
                 "{minutes} minutes cost {line} USD at the carrier alone, so the cap on spend always ends the call first"));
+        }
+    }
+}
+
+/// Whether each model may speak as long as the shortest answer worth asking for.
+fn fits(section: &Section<'_>, agent: &Agent) {
+    for model in &agent.models {
+        let (longest, shortest) = (
+            model.rules.max_output_tokens,
+            model.rules.edge.min_output_tokens,
+        );
+        if shortest > longest {
+            let what = format!(
+                "asks for answers of {shortest} tokens, and max_output_tokens of model {} is {longest}",
+                model.name
+            );
+            let fix = "shorten it, or raise max_output_tokens: 20 tokens are a second";
+            section.section("edge").mistake("min_answer", &what, fix);
         }
     }
 }

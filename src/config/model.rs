@@ -23,6 +23,7 @@ pub(super) struct Plan {
     pub(super) price: Option<ModelPrice>,
     pub(super) max_output_tokens: u32,
     pub(super) context_tokens: u32,
+    pub(super) keep_turns: u32,
     pub(super) answer_timeout_ms: u64,
     pub(super) turn_detection: TurnDetection,
 }
@@ -35,6 +36,9 @@ const OUTPUT_TOKENS: (u64, u64) = (160, 4096);
 
 /// Less forgets the question that is being answered; more does not fit the older models (facts: section 1.3).
 const CONTEXT_TOKENS: (u64, u64) = (500, 28_000);
+
+/// Turns whose sound is kept; twenty are more than most calls have.
+const KEEP_TURNS: (u64, u64) = (0, 20);
 
 pub(super) fn models(
     root: &Section<'_>,
@@ -79,6 +83,7 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
         price,
         max_output_tokens: whole("max_output_tokens", OUTPUT_TOKENS, 1024),
         context_tokens: whole("context_tokens", CONTEXT_TOKENS, 2000),
+        keep_turns: whole("keep_turns", KEEP_TURNS, 2),
         answer_timeout_ms: answer_timeout(section),
         turn_detection: turn_detection(&section.section("turn_detection")),
     }

@@ -54,11 +54,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether it was written at all.
-    pub(super) fn is_written(&self) -> bool {
-        self.table.is_some()
-    }
-
     /// `[this.key]`.
     pub(super) fn section(&self, key: &'static str) -> Section<'a> {
         let header = match self.header.as_str() {

@@ -2,7 +2,7 @@
 
 use crate::call::invariants::Checker;
 use crate::call::record::What;
-use crate::call::rules::{Cap, Margins, Rules};
+use crate::call::rules::{Cap, Edge, Margins, Rules};
 use crate::call::{Call, Input, Order, Output, Ticket, Verdict};
 use crate::carrier::{self, Mark};
 use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
@@ -59,6 +59,8 @@ pub fn rules() -> Rules {
         minute: Usd::from_micros(12_500),
         say: Usd::ZERO,
         answer_timeout_ms: 8_000,
+        edge: Edge::default(),
+        keep_turns: 2,
         margins: Margins::default(),
     }
 }
