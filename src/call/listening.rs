@@ -76,7 +76,12 @@ impl Listening {
 
     /// Nothing more will be told; tells what is charged for what was not.
     pub fn close(&mut self) -> Usd {
-        let owed = self.untold_bound(0);
+        // An item without sound of its own may hold the end of an earlier one.
+        let owed = if self.awaits_reports() {
+            self.bound(0)
+        } else {
+            self.untold_bound(0)
+        };
         self.untold.clear();
         self.loose_ms = 0;
         owed
@@ -105,23 +110,24 @@ impl Listening {
         let price = self.price?;
         let place = self.untold.iter().position(|(untold, _)| untold == item)?;
         let (_, share_ms) = self.untold.remove(place);
-        let told_ms = usage.map_or(share_ms, |usage| match usage {
-            TranscriptionUsage::Tokens { audio_in, .. } => {
-                audio_in.saturating_mul(HEARD_MS_PER_TOKEN)
-            }
-            TranscriptionUsage::Duration { millis } => *millis,
-        });
-        let borrowed_ms = self.borrow(told_ms.saturating_sub(share_ms));
+        let (told_ms, unit_ms) = match usage {
+            None => (share_ms, 1),
+            Some(TranscriptionUsage::Tokens { audio_in, .. }) => (
+                audio_in.saturating_mul(HEARD_MS_PER_TOKEN),
+                HEARD_MS_PER_TOKEN,
+            ),
+            Some(TranscriptionUsage::Duration { millis }) => (*millis, ROUNDING_MS),
+        };
+        // What was rounded up, or kept from before speech, is nobody else's.
+        let own_ms = share_ms.saturating_add(self.padding_ms);
+        let at_least_ms = told_ms.saturating_sub(unit_ms - 1);
+        let borrowed_ms = self.borrow(at_least_ms.saturating_sub(own_ms));
         if let Some((_, next_ms)) = self.untold.get_mut(place) {
             // Less what rounding this one up has taken.
             let left_ms = share_ms.saturating_sub(told_ms).saturating_sub(ROUNDING_MS);
             *next_ms = next_ms.saturating_add(left_ms);
         }
-        let bound = price.bound(
-            share_ms
-                .saturating_add(borrowed_ms)
-                .saturating_add(self.padding_ms),
-        );
+        let bound = price.bound(own_ms.saturating_add(borrowed_ms));
         let cost = usage.map_or(self.telling(share_ms), |usage| price.cost(usage));
         Some((cost, bound))
     }
@@ -157,5 +163,37 @@ impl Listening {
     fn spare(&self) -> Usd {
         self.price
             .map_or(Usd::ZERO, |price| price.bound(self.padding_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(price_micros: u64) -> Listening {
+        let price = TranscriptionPrice::PerMinute(Usd::from_micros(price_micros * 60));
+        Listening::new(Some(price), 300)
+    }
+
+    #[test]
+    fn a_second_that_was_begun_is_rounded_up_and_taken_from_nobody_else() {
+        let mut listening = seconds(1);
+        for item in ["a", "b"] {
+            listening.forwarded(1_200);
+            listening.committed_item(&item.into());
+        }
+        for item in ["a", "b"] {
+            let told = TranscriptionUsage::Duration { millis: 2_000 };
+            let (cost, bound) = listening.transcribed(&item.into(), Some(&told)).unwrap();
+            assert_eq!((cost, bound), (Usd::from_micros(2), Usd::from_micros(2)));
+        }
+    }
+
+    #[test]
+    fn an_item_without_sound_of_its_own_is_still_charged_when_it_is_never_told() {
+        let mut listening = seconds(1);
+        listening.committed_item(&"a".into());
+        assert_eq!(listening.close(), Usd::from_micros(1));
+        assert_eq!(listening.close(), Usd::ZERO);
     }
 }

@@ -77,9 +77,9 @@ fn a_model_lost_in_the_middle_is_apologised_for() {
             1.0    fact      sentence
             1.0    carrier   say "Sorry."
             1.0    carrier   close
-            1.0    fact      unreported $0.068192
+            1.0    fact      unreported $0.068256
             1.0    realtime  close
-            1.0    budget    Settle(Usd(80692000))
+            1.0    budget    Settle(Usd(80756000))
             1.0    fact      ended
             1.0    over      Lost(Realtime)
         "#]],

@@ -62,9 +62,9 @@ fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
             19.3   fact      turn $0.00284
             21.2   carrier   play 2:2020:g0 20ms
             21.3   carrier   close
-            23.3   fact      unreported $0.000288
+            23.3   fact      unreported $0.000352
             23.3   realtime  close
-            23.3   budget    Settle(Usd(38468000))
+            23.3   budget    Settle(Usd(38532000))
             23.3   fact      ended
             23.3   over      SaidGoodbye(Spend)
         "#]],
@@ -198,9 +198,9 @@ fn what_is_never_reported_is_charged_at_its_bound() {
             1.0    realtime  respond r1 max 1024
             2.0    realtime  cancel r1
             2.0    carrier   close
-            4.0    fact      unreported $0.068456
+            4.0    fact      unreported $0.06852
             4.0    realtime  close
-            4.0    budget    Settle(Usd(80956000))
+            4.0    budget    Settle(Usd(81020000))
             4.0    fact      ended
             4.0    over      CallerHungUp
         "#]],
@@ -278,9 +278,9 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_leaves_what_was_gr
             13.1   fact      sentence
             13.1   carrier   say "Sorry."
             13.1   carrier   close
-            13.1   fact      unreported $0.05206
+            13.1   fact      unreported $0.052124
             13.1   realtime  close
-            13.1   budget    Settle(Usd(184480000))
+            13.1   budget    Settle(Usd(184544000))
             13.1   fact      ended
             13.1   over      Lost(Realtime)
         "#]],

@@ -200,24 +200,7 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
                 usage: Some(usage),
             }]
         }
-        ["said", item, words @ ..] => {
-            let (item, text) = (id(item), words.join(" "));
-            let told = item.as_str().starts_with("you");
-            vec![if told {
-                Event::Transcribed {
-                    item,
-                    text,
-                    usage: None,
-                }
-            } else {
-                let response = id("r");
-                Event::Said {
-                    response,
-                    item,
-                    text,
-                }
-            }]
-        }
+        ["said", item, words @ ..] => vec![read_words(item, words.join(" "))],
         ["began", response] => {
             let nonce = response
                 .strip_prefix('r')
@@ -250,6 +233,24 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
         ["lost"] => vec![Event::Lost(Loss::Dropped)],
         ["refused", code] => vec![Event::Lost(Loss::Refused(Code::new(code)))],
         _ => panic!("{words:?}"),
+    }
+}
+
+/// The words of an item: the caller's, when it is called `you-…`.
+fn read_words(item: &str, text: String) -> realtime::Event {
+    let (of_caller, item) = (item.starts_with("you"), Id::from(item));
+    if of_caller {
+        return realtime::Event::Transcribed {
+            item,
+            text,
+            usage: None,
+        };
+    }
+    let response = Id::from("r");
+    realtime::Event::Said {
+        response,
+        item,
+        text,
     }
 }
 
