@@ -9,7 +9,20 @@ use super::settings::Settings;
 use super::vad::Ear;
 use super::wire::Fault;
 use super::{Model, voice};
+use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// What most of what a client says is.
+const APPEND: &str = "input_audio_buffer.append";
+
+/// The caller's sound, as clients send it fifty times a second. What is written in any other way is read as the other events are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Append<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    audio: &'a str,
+}
 
 /// The longest id a client may give an item.
 const ID_CHARS: usize = 32;
@@ -17,6 +30,14 @@ const ID_CHARS: usize = 32;
 impl Model {
     /// Reads one frame.
     pub(super) fn read(&mut self, text: &str) {
+        if let Ok(Append { kind, audio }) = serde_json::from_str(text)
+            && kind == APPEND
+        {
+            if let Err(fault) = self.append(audio) {
+                self.say(fault.event(None));
+            }
+            return;
+        }
         let event: Value = match serde_json::from_str(text) {
             Ok(event) => event,
             Err(_) => {
@@ -32,7 +53,7 @@ impl Model {
     fn follow(&mut self, event: &Value) -> Result<(), Fault> {
         match text(event, "type")? {
             "session.update" => self.update(event),
-            "input_audio_buffer.append" => self.append(event),
+            APPEND => self.append(text(event, "audio")?),
             "input_audio_buffer.commit" => self.commit_buffer(),
             "input_audio_buffer.clear" => {
                 self.ear.take();
@@ -92,8 +113,7 @@ impl Model {
         Ok(())
     }
 
-    fn append(&mut self, event: &Value) -> Result<(), Fault> {
-        let audio = text(event, "audio")?;
+    fn append(&mut self, audio: &str) -> Result<(), Fault> {
         let bytes = base64_simd::STANDARD.decode_to_vec(audio).map_err(|_| {
             Fault::new("invalid_value", "Invalid 'audio'. Expected base64.").at("audio")
         })?;

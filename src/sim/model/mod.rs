@@ -33,6 +33,8 @@ use memory::Memory;
 use serde_json::{Value, json};
 use settings::Settings;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
 use vad::Ear;
 use wire::{Fault, Ids};
 
@@ -40,7 +42,7 @@ use wire::{Fault, Ids};
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The price list; a model that is not in it does not exist.
-    pub prices: Prices,
+    pub prices: Arc<Prices>,
     /// How the model behaves.
     pub behaviour: Behaviour,
     /// The only key that is accepted; `None` accepts any that is not empty.
@@ -58,7 +60,7 @@ impl Setup {
     /// Says what is wrong with either text.
     pub fn parse(prices_toml: &str, behaviour: &str) -> Result<Setup, String> {
         Ok(Setup {
-            prices: Prices::parse(prices_toml)?,
+            prices: Arc::new(Prices::parse(prices_toml)?),
             behaviour: Behaviour::parse(behaviour)?,
             accept_key: None,
             cache: true,
@@ -308,6 +310,20 @@ impl Model {
             event["x_unheard_of"] = json!({"key": [1, null]});
         }
         self.out.push_back(Out::Text(event.to_string()));
+    }
+
+    /// Sends an event that was written by hand, but for its end.
+    fn say_written(&mut self, mut event: String) {
+        if self.over {
+            return;
+        }
+        let surprise = match self.setup.behaviour.unknown_events {
+            true => r#","x_unheard_of":{"key":[1,null]}"#,
+            false => "",
+        };
+        let id = self.ids.next("event");
+        let _ = write!(event, r#"{surprise},"event_id":"{id}"}}"#);
+        self.out.push_back(Out::Text(event));
     }
 
     /// Sends that an item is created, cut or deleted: now, or late.

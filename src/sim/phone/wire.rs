@@ -8,6 +8,8 @@ use base64_simd::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 /// What the server told the carrier.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,13 +117,26 @@ pub(super) fn media(
     at_ms: u64,
     sound: &[i16],
 ) -> String {
-    let bytes: Vec<u8> = sound.iter().map(|&sample| encode_ulaw(sample)).collect();
-    format!(
-        r#"{{"event":"media","sequenceNumber":"{number}","streamSid":{},"media":{{"track":"inbound","chunk":"{chunk}","timestamp":"{at_ms}","payload":"{}"}}}}"#,
-        quoted(stream_sid),
-        STANDARD.encode_to_string(bytes),
-    )
+    let sid = quoted(stream_sid);
+    let mut frame = String::with_capacity(256 + sound.len() * 4 / 3 + sid.len());
+    let _ = write!(
+        frame,
+        r#"{{"event":"media","sequenceNumber":"{number}","streamSid":{sid},"media":{{"track":"inbound","chunk":"{chunk}","timestamp":"{at_ms}","payload":""#,
+    );
+    let codes = &**ULAW;
+    let code = |sample: &i16| codes[usize::from(sample.cast_unsigned() >> 2)];
+    STANDARD.encode_append(sound.iter().map(code).collect::<Vec<u8>>(), &mut frame);
+    frame.push_str(r#""}}"#);
+    frame
 }
+
+/// The nearest code of every sample, by its upper 14 bits: mu-law does not see the others.
+static ULAW: LazyLock<Box<[u8]>> = LazyLock::new(|| {
+    let steps = 0..1_u16 << 14;
+    steps
+        .map(|step| encode_ulaw((step << 2).cast_signed()))
+        .collect()
+});
 
 /// A key the caller pressed.
 pub(super) fn digit(stream_sid: &str, number: u64, digit: char) -> String {
@@ -152,7 +167,11 @@ pub(super) fn stop(names: &Names<'_>, number: u64) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    match text.bytes().all(plain) {
+        true => format!("\"{text}\""),
+        false => Value::from(text).to_string(),
+    }
 }
 
 #[cfg(test)]
