@@ -6,6 +6,8 @@
 
 use super::hazards::{Hazard, MANNERS, Manner};
 use super::stage::Stage;
+use crate::admission::Agent;
+use crate::call::rules::{Cap, Rules};
 use crate::cli::world::{self, Plan};
 use crate::pricing::PriceBook;
 use crate::sim::dice::Dice;
@@ -50,22 +52,31 @@ impl Drawn {
             setting("carrier.twilio.media_per_minute_usd", media),
             setting("carrier.twilio.say_usd", say),
         ]);
-        let mut plan = Plan {
+        settings.push(setting("cap.spend.end", LARGEST_CAP));
+        let plan = Plan {
             settings,
             ..Plan::default()
         };
-        let smallest = Stage::smallest_cap(&with_cap(&plan, LARGEST_CAP))?;
+        let mut settings = Stage::settings(&plan)?;
+        let models = settings.agents.iter().flat_map(|agent| &agent.models);
+        let smallest = models.map(|model| model.smallest_cap).max();
+        let smallest = smallest.ok_or("the plan has no model")?;
         let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
-        plan = with_cap(&plan, cap);
+        settings.agents = settings
+            .agents
+            .iter()
+            .map(|agent| with_cap(agent, cap))
+            .collect();
         if hazard.poor {
-            let budget = between(&mut dice, smallest, cap);
-            plan.settings.push(setting("budget.caller_day_usd", budget));
+            settings.budget.caller_day = between(&mut dice, smallest, cap);
         }
-        let stage = Stage::new(&plan)?;
         let mut model = world::model_setup(&words(hazard, &mut dice))?;
         model.cache = dice.up_to(1) == 0;
+        let lasts_ms = settings.agents.iter().flat_map(|agent| &agent.models);
+        let lasts_ms = lasts_ms.map(|model| model.rules.duration_ms.end).max();
+        let stage = Stage::of(settings, None)?;
         let mut phone = stage.phone(seed);
-        phone.script = script(hazard, &mut dice);
+        phone.script = script(hazard, &mut dice, lasts_ms.unwrap_or(0));
         phone.line = line(&mut dice);
         phone.keep_sound = false;
         Ok(Drawn {
@@ -107,12 +118,28 @@ fn within(dice: &mut Dice, least: u64, most: u64) -> u64 {
     least + dice.up_to(span)
 }
 
-fn with_cap(plan: &Plan, cap: Usd) -> Plan {
-    let mut plan = plan.clone();
-    let warn = Usd::from_nanos(cap.nanos() / 5 * 4);
-    plan.settings.push(setting("cap.spend.warn", warn));
-    plan.settings.push(setting("cap.spend.end", cap));
-    plan
+/// The agent with this cap. Only the cap differs from what the settings say, so they need not be read a second time.
+fn with_cap(agent: &Agent, cap: Usd) -> Arc<Agent> {
+    let mut agent = agent.clone();
+    for model in &mut agent.models {
+        let mut rules = Rules::clone(&model.rules);
+        rules.spend = Cap {
+            warn: Usd::from_nanos(cap.nanos() / 5 * 4),
+            end: cap,
+        };
+        model.rules = Arc::new(rules);
+    }
+    Arc::new(agent)
+}
+
+/// How long a call may last. Most are short, for what can go wrong goes wrong at the beginning and at the end; one in eight crosses a
+/// minute's boundary, and one in 64 lasts as long as calls do.
+fn duration(dice: &mut Dice) -> u64 {
+    match dice.up_to(63) {
+        0 => 60_000 + dice.up_to(540_000),
+        1..8 => 50_000 + dice.up_to(90_000),
+        _ => 20_000 + dice.up_to(15_000),
+    }
 }
 
 /// Whatever an agent and its model can be set to, but for the cap on spend.
@@ -121,7 +148,7 @@ fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
     // One more than there are: nobody transcribes.
     let listeners = book.transcriptions.len();
     let listener = book.transcriptions.keys().nth(pick(dice, listeners + 1));
-    let duration_ms = within(dice, 20_000, 600_000);
+    let duration_ms = duration(dice);
     let silence_ms = within(dice, 5_000, 40_000);
     let greeting = match dice.up_to(2) {
         0 => "",
@@ -129,7 +156,8 @@ fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
     };
     let instructions = "Say that you are an automated assistant. "
         .repeat(1 + usize::try_from(dice.up_to(20)).unwrap_or(0));
-    let audio = if dice.up_to(1) == 0 { "pcm16" } else { "pcmu" };
+    // Turning sound of 8 kHz into 24 and back is half of the work of a call that does, and no part of the money.
+    let audio = if dice.up_to(7) == 0 { "pcm16" } else { "pcmu" };
     let ms = |ms: u64| format!("{ms}ms");
     vec![
         setting("model.main.model", model.map_or("", String::as_str)),
@@ -190,11 +218,12 @@ fn line(dice: &mut Dice) -> Line {
 }
 
 /// What the caller does.
-fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
+fn script(hazard: &Hazard, dice: &mut Dice, lasts_ms: u64) -> Vec<Step> {
     let any = MANNERS[pick(dice, MANNERS.len())];
     let manner = hazard.caller.unwrap_or(any);
     let mut steps = Vec::new();
     let mut at_ms = dice.up_to(4_000);
+    let mut spoken_ms = 0;
     for _ in 0..60 {
         let (when, speech_ms) = match manner {
             Manner::Silent => break,
@@ -223,10 +252,11 @@ fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
                 (When::At { ms }, speech_ms)
             }
         };
-        // Nothing is said after the longest call.
-        if at_ms > 700_000 {
+        // Nothing is said after the call.
+        if at_ms > lasts_ms || spoken_ms > lasts_ms {
             break;
         }
+        spoken_ms += speech_ms;
         let act = Act::Say(speech(dice, speech_ms));
         steps.push(Step { when, act });
     }
@@ -237,7 +267,7 @@ fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
         steps.insert(0, Step { when, act });
     }
     if hazard.hangs_up || dice.up_to(9) == 0 {
-        let ms = within(dice, 0, 300_000);
+        let ms = within(dice, 0, lasts_ms);
         let act = Act::HangUp;
         steps.push(Step {
             when: When::At { ms },

@@ -18,7 +18,7 @@ use crate::config;
 use crate::realtime::{DIALECTS, Loss};
 use crate::sim::model;
 use crate::sim::phone::{self, Out, Phone, Report};
-use crate::units::{CallTime, Id, Secret, Usd};
+use crate::units::{CallTime, Id, Secret};
 use desk::{Desk, Later};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,13 +48,31 @@ impl Stage {
     /// # Errors
     /// The plan's settings that make no sense.
     pub fn new(plan: &Plan) -> Result<Stage, String> {
+        let model = world::model_setup(&plan.model)?;
+        let model = (!plan.model_unreachable).then_some(model);
+        Stage::of(Stage::settings(plan)?, model)
+    }
+
+    /// The settings that [`world::World`] would have over sockets.
+    ///
+    /// # Errors
+    /// The plan's settings that make no sense.
+    pub fn settings(plan: &Plan) -> Result<config::Settings, String> {
+        world::settings(plan, SERVER, MODEL, REST)
+    }
+
+    /// A stage with these settings; without a model, nobody answers at its address.
+    ///
+    /// # Errors
+    /// Settings without a carrier that is known.
+    pub fn of(settings: config::Settings, model: Option<model::Setup>) -> Result<Stage, String> {
         let config::Settings {
             carriers,
             agents,
             limits,
             budget,
             ..
-        } = world::settings(plan, SERVER, MODEL, REST)?;
+        } = settings;
         let (name, own) = carriers
             .into_iter()
             .next()
@@ -64,7 +82,6 @@ impl Stage {
             .find(|(known, _)| *known == name)
             .ok_or("the plan's carrier is unknown")?;
         let budget = Budget::new(budget);
-        let model = world::model_setup(&plan.model)?;
         Ok(Stage {
             name,
             account: own.account.clone(),
@@ -72,19 +89,8 @@ impl Stage {
             carrier: Arc::from(new(own)),
             admission: Admission::new(agents, limits, budget.clone()),
             budget,
-            model: (!plan.model_unreachable).then_some(model),
+            model,
         })
-    }
-
-    /// The smallest cap on spend that the plan's settings allow, as long as its own cap is large enough to be allowed.
-    ///
-    /// # Errors
-    /// The plan's settings that make no sense.
-    pub fn smallest_cap(plan: &Plan) -> Result<Usd, String> {
-        let settings = world::settings(plan, SERVER, MODEL, REST)?;
-        let models = settings.agents.iter().flat_map(|agent| &agent.models);
-        let smallest = models.map(|model| model.smallest_cap).max();
-        smallest.ok_or_else(|| "the plan has no model".to_string())
     }
 
     /// A phone that will call: each number is another caller with another call, whose chance is its own.
