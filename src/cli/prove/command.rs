@@ -3,6 +3,7 @@
 //! A cap is a claim about the worst call, so it is the worst that is looked for and printed. Calls are made in virtual time, on all
 //! cores; each has a seed, and a call that fails says how to make it again.
 
+use super::draw::LINEAR;
 use super::hazards::{self, HAZARDS, Hazard};
 use super::tally::{Tally, see};
 use crate::pricing::PriceBook;
@@ -40,12 +41,15 @@ pub fn run(arguments: &ProveArguments) -> ExitCode {
     let proof = prove(&chosen, arguments.calls, arguments.seed);
     let took_ms = began.elapsed().as_millis().max(1);
     let calls: u64 = proof.tallies.iter().map(|(_, tally)| tally.calls).sum();
+    let lasted_ms: u64 = proof.tallies.iter().map(|(_, tally)| tally.lasted_ms).sum();
     let told = proof.tell(&mut io::stdout().lock()).and_then(|()| {
         let pace = u128::from(calls) * 1_000 / took_ms;
         writeln!(
             io::stdout(),
-            "\n{calls} calls in {} s, {pace} a second",
-            took_ms / 1_000
+            "\n{calls} calls of {} s on the average in {} s, {pace} a second; one in {} with sound of 24 kHz, the others with the telephone's own",
+            lasted_ms / calls.max(1) / 1_000,
+            took_ms / 1_000,
+            LINEAR + 1
         )
     });
     match told {

@@ -19,6 +19,9 @@ use std::sync::{Arc, OnceLock};
 /// No cap is larger: a dearer call would only take longer to reach it.
 const LARGEST_CAP: Usd = Usd::from_micros(2_000_000);
 
+/// One call in so many and one sends the model sound of 24 kHz; the others send the telephone's own.
+pub const LINEAR: u64 = 15;
+
 /// The longest that a caller of these speaks without a pause.
 const LONGEST_SPEECH_MS: u64 = 90_000;
 
@@ -132,13 +135,13 @@ fn with_cap(agent: &Agent, cap: Usd) -> Arc<Agent> {
     Arc::new(agent)
 }
 
-/// How long a call may last. Most are short, for what can go wrong goes wrong at the beginning and at the end; one in eight crosses a
-/// minute's boundary, and one in 64 lasts as long as calls do.
+/// How long a call may last. Most are short, for what can go wrong goes wrong at the beginning and at the end; one in twelve
+/// crosses a minute's boundary, and one in 128 lasts as long as calls do.
 fn duration(dice: &mut Dice) -> u64 {
-    match dice.up_to(63) {
+    match dice.up_to(127) {
         0 => 60_000 + dice.up_to(540_000),
-        1..8 => 50_000 + dice.up_to(90_000),
-        _ => 20_000 + dice.up_to(15_000),
+        1..11 => 50_000 + dice.up_to(80_000),
+        _ => 20_000 + dice.up_to(7_000),
     }
 }
 
@@ -157,7 +160,11 @@ fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
     let instructions = "Say that you are an automated assistant. "
         .repeat(1 + usize::try_from(dice.up_to(20)).unwrap_or(0));
     // Turning sound of 8 kHz into 24 and back is half of the work of a call that does, and no part of the money.
-    let audio = if dice.up_to(7) == 0 { "pcm16" } else { "pcmu" };
+    let audio = if dice.up_to(LINEAR) == 0 {
+        "pcm16"
+    } else {
+        "pcmu"
+    };
     let ms = |ms: u64| format!("{ms}ms");
     vec![
         setting("model.main.model", model.map_or("", String::as_str)),

@@ -30,6 +30,8 @@ pub struct Seen {
     pub goodbye: Result<Goodbye, String>,
     /// Answers reported until something was noticed: a broken bound, or a model that counts as lost.
     pub noticed: Option<u32>,
+    /// How long the line was open, in milliseconds.
+    pub lasted_ms: u64,
     /// What was promised of every call and did not hold, in words.
     pub broken: Vec<String>,
 }
@@ -75,6 +77,7 @@ fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
             .filter(|_| by_spend),
         goodbye: last_words(outcome),
         noticed: noticed(outcome),
+        lasted_ms: phone.duration_ms,
         broken,
     }
 }
@@ -132,6 +135,8 @@ fn noticed(outcome: &Outcome) -> Option<u32> {
 pub struct Tally {
     /// Calls made.
     pub calls: u64,
+    /// How long their lines were open, in milliseconds.
+    pub lasted_ms: u64,
     /// The largest [`Seen::over_cap`]; `None`: no call came to an end.
     pub over_cap: Option<i64>,
     /// The largest [`Seen::over_charged`].
@@ -161,6 +166,7 @@ impl Tally {
                 return self.fail(seed, why);
             }
         };
+        self.lasted_ms += seen.lasted_ms;
         self.over_cap = self.over_cap.max(Some(seen.over_cap));
         self.over_charged = self.over_charged.max(Some(seen.over_charged));
         self.used.extend(seen.used);
@@ -195,6 +201,7 @@ impl Tally {
     /// Adds what another worker has counted.
     pub fn merge(&mut self, other: Tally) {
         self.calls += other.calls;
+        self.lasted_ms += other.lasted_ms;
         self.over_cap = self.over_cap.max(other.over_cap);
         self.over_charged = self.over_charged.max(other.over_charged);
         self.dearer += other.dearer;

@@ -28,6 +28,7 @@ mod wire;
 pub use behaviour::{Behaviour, Goodbye, Lost, Report, Transcription, Update};
 pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill};
 
+use crate::audio::Format;
 use answer::Answer;
 use memory::Memory;
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ use settings::Settings;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use vad::Ear;
+use vad::{Ear, Listening};
 use wire::{Fault, Ids};
 
 /// What a session is opened with.
@@ -110,6 +111,9 @@ pub struct Model {
     conversation: String,
     settings: Settings,
     ear: Ear,
+    /// How what is appended is written, and how it is listened to: as the settings say, which are JSON and slow to look into.
+    input_format: Format,
+    listening: Option<Listening>,
     /// The id the turn being spoken will have.
     next_turn: Option<String>,
     memory: Memory,
@@ -130,6 +134,8 @@ impl Model {
         Model {
             conversation: ids.next("conv"),
             ear: Ear::new(24_000, 0),
+            input_format: settings.input_format(),
+            listening: settings.listening(),
             tools: setup.behaviour.tools.iter().cloned().collect(),
             ids,
             setup,
@@ -210,6 +216,7 @@ impl Model {
         let lasts = self.setup.behaviour.expire_ms;
         let expires_at = self.setup.unix_s + (self.now + lasts) / 1000;
         self.settings = Settings::new(&self.ids.next("sess"), model, expires_at);
+        self.listening = self.settings.listening();
         self.invoice.model = model.to_string();
         self.plan(self.now + lasts, Task::Expire);
         if let Some(Lost::At(ms)) = self.setup.behaviour.lost {

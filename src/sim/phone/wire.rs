@@ -8,7 +8,6 @@ use base64_simd::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 /// What the server told the carrier.
@@ -117,17 +116,30 @@ pub(super) fn media(
     at_ms: u64,
     sound: &[i16],
 ) -> String {
-    let sid = quoted(stream_sid);
-    let mut frame = String::with_capacity(256 + sound.len() * 4 / 3 + sid.len());
-    let _ = write!(
-        frame,
-        r#"{{"event":"media","sequenceNumber":"{number}","streamSid":{sid},"media":{{"track":"inbound","chunk":"{chunk}","timestamp":"{at_ms}","payload":""#,
-    );
     let codes = &**ULAW;
     let code = |sample: &i16| codes[usize::from(sample.cast_unsigned() >> 2)];
-    STANDARD.encode_append(sound.iter().map(code).collect::<Vec<u8>>(), &mut frame);
+    let bytes: Vec<u8> = sound.iter().map(code).collect();
+    let mut frame = String::with_capacity(256 + bytes.len() * 4 / 3);
+    frame.push_str(r#"{"event":"media","sequenceNumber":""#);
+    push_number(&mut frame, number);
+    frame.push_str(r#"","streamSid":"#);
+    frame.push_str(&quoted(stream_sid));
+    frame.push_str(r#","media":{"track":"inbound","chunk":""#);
+    push_number(&mut frame, chunk);
+    frame.push_str(r#"","timestamp":""#);
+    push_number(&mut frame, at_ms);
+    frame.push_str(r#"","payload":""#);
+    STANDARD.encode_append(bytes, &mut frame);
     frame.push_str(r#""}}"#);
     frame
+}
+
+/// A number in digits; by hand, for three of them stand in every frame.
+fn push_number(text: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// The nearest code of every sample, by its upper 14 bits: mu-law does not see the others.
