@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 const LARGEST_CAP: Usd = Usd::from_micros(2_000_000);
 
 /// One call in so many and one sends the model sound of 24 kHz; the others send the telephone's own.
-pub const LINEAR: u64 = 15;
+pub const LINEAR: u64 = 31;
 
 /// The longest that a caller of these speaks without a pause.
 const LONGEST_SPEECH_MS: u64 = 90_000;

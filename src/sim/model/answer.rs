@@ -183,7 +183,7 @@ impl Model {
                 let words = words.clone();
                 self.open(&mut answer);
                 for word in words {
-                    self.delta(&answer, "response.output_text.delta", &word);
+                    self.delta(&answer, "response.output_text.delta", &quoted(&word));
                     answer.said_words += 1;
                 }
             }
@@ -267,10 +267,15 @@ impl Model {
         let bytes = repeated(sound, *format, from as usize, to as usize);
         let due_words = (until_ms.div_ceil(50).div_ceil(4) + AHEAD).min(words.len() as u64);
         for word in &words[answer.said_words as usize..due_words as usize] {
-            self.delta(answer, "response.output_audio_transcript.delta", word);
+            let kind = "response.output_audio_transcript.delta";
+            self.delta(answer, kind, &quoted(word));
         }
         let delta = base64_simd::STANDARD.encode_to_string(&bytes);
-        self.delta(answer, "response.output_audio.delta", &delta);
+        self.delta(
+            answer,
+            "response.output_audio.delta",
+            &format!("\"{delta}\""),
+        );
         answer.said_words = due_words;
         answer.said_ms = until_ms;
         if let Some(item) = self.memory.find(&answer.item)
@@ -288,11 +293,10 @@ impl Model {
         }
     }
 
-    /// Written by hand, because most of what a model says is this.
+    /// A piece of an answer, as JSON. Written by hand, because most of what a model says is this.
     fn delta(&mut self, answer: &Answer, kind: &str, delta: &str) {
         let obfuscation = self.ids.noise();
         let (response, item) = (&answer.id, &answer.item);
-        let delta = quoted(delta);
         self.say_written(format!(
             r#"{{"type":"{kind}","response_id":"{response}","item_id":"{item}","output_index":0,"content_index":0,"delta":{delta},"obfuscation":"{obfuscation}""#
         ));

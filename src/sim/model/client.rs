@@ -3,12 +3,12 @@
 //! An event that is wrong is refused whole, with an `error` that names its `event_id`; the session goes on. Sound that
 //! is appended is never acknowledged.
 
-use super::behaviour::Update;
+use super::behaviour::{Deletes, Update};
 use super::memory::{Item, not_found};
 use super::settings::Settings;
 use super::vad::Ear;
 use super::wire::Fault;
-use super::{Model, voice};
+use super::{Model, Task, voice};
 use serde_json::{Value, json};
 
 /// What most of what a client says is.
@@ -63,12 +63,7 @@ impl Model {
                 Ok(())
             }
             "conversation.item.truncate" => self.truncate(event),
-            "conversation.item.delete" => {
-                let id = text(event, "item_id")?;
-                self.memory.delete(id)?;
-                self.acknowledge(json!({"type": "conversation.item.deleted", "item_id": id}));
-                Ok(())
-            }
+            "conversation.item.delete" => self.delete(text(event, "item_id")?),
             "response.create" => self.respond(&event["response"]),
             "response.cancel" => self.cancel(event["response_id"].as_str(), "client_cancelled"),
             other => {
@@ -138,6 +133,10 @@ impl Model {
     fn create(&mut self, event: &Value) -> Result<(), Fault> {
         let mut wire = event["item"].clone();
         check_item(&wire)?;
+        let behind = event["previous_item_id"].as_str();
+        if let Some(behind) = behind.filter(|_| self.setup.behaviour.inserts_refused) {
+            return Err(not_found("item_not_found", behind).at("previous_item_id"));
+        }
         let id = match wire["id"].as_str() {
             Some(id) => id.to_string(),
             None => self.ids.next("item"),
@@ -145,10 +144,22 @@ impl Model {
         wire["id"] = id.clone().into();
         wire["status"] = "completed".into();
         let item = Item::written(id, wire.clone(), self.scale());
-        let previous = self.memory.add(item, event["previous_item_id"].as_str())?;
+        let previous = self.memory.add(item, behind)?;
         for kind in ["conversation.item.added", "conversation.item.done"] {
             let event = json!({"type": kind, "previous_item_id": previous, "item": wire});
             self.acknowledge(event);
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, id: &str) -> Result<(), Fault> {
+        let missing = || not_found("item_delete_invalid_item_id", id).at("item_id");
+        self.memory.find(id).ok_or_else(missing)?;
+        match self.setup.behaviour.deletes {
+            Deletes::Honest => self.perform(Task::Forget(id.to_string())),
+            Deletes::Late(ms) => self.plan(self.now + ms, Task::Forget(id.to_string())),
+            Deletes::Never => {}
+            Deletes::Refused => return Err(missing()),
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ mod vad;
 mod voice;
 mod wire;
 
-pub use behaviour::{Behaviour, Goodbye, Lost, Report, Transcription, Update};
+pub use behaviour::{Behaviour, Deletes, Goodbye, Lost, Report, Transcription, Update};
 pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill};
 
 use crate::audio::Format;
@@ -95,6 +95,8 @@ enum Task {
     Go(String),
     /// Say what the caller said in an item.
     Transcribed { item: String, event: Value },
+    /// Forget an item, and say so.
+    Forget(String),
     /// The session is as old as it may become.
     Expire,
     /// The connection breaks.
@@ -253,6 +255,11 @@ impl Model {
             Task::Say(event) => self.say(event),
             Task::Go(response) => self.go_on(&response),
             Task::Transcribed { item, event } => self.transcribed(&item, event),
+            // It may have been dropped meanwhile, and is as good as deleted then.
+            Task::Forget(item) => {
+                let _ = self.memory.delete(&item);
+                self.acknowledge(json!({"type": "conversation.item.deleted", "item_id": item}));
+            }
             Task::Lose => self.end(Out::Drop),
             Task::Expire => {
                 let said = "Your session hit the maximum duration of 60 minutes.";
@@ -336,6 +343,7 @@ impl Model {
     /// Sends that an item is created, cut or deleted: now, or late.
     fn acknowledge(&mut self, event: Value) {
         match self.setup.behaviour.acks_late_ms {
+            _ if self.setup.behaviour.acks_never => {}
             0 => self.say(event),
             late => self.plan(self.now + late, Task::Say(event)),
         }
