@@ -9,6 +9,7 @@ use super::stage::Stage;
 use crate::admission::Agent;
 use crate::call::rules::{Cap, Rules};
 use crate::cli::world::{self, Plan};
+use crate::config;
 use crate::pricing::PriceBook;
 use crate::sim::dice::Dice;
 use crate::sim::phone::{self, Act, Line, Step, When};
@@ -24,6 +25,97 @@ pub const LINEAR: u64 = 31;
 
 /// The longest that a caller of these speaks without a pause.
 const LONGEST_SPEECH_MS: u64 = 90_000;
+
+/// What a call depends on besides its model and its caller.
+pub struct Lot {
+    /// Chance, from here on.
+    pub dice: Dice,
+    /// The settings that were drawn, but for the cap.
+    pub plan: Plan,
+    /// The same, read.
+    pub settings: config::Settings,
+    /// The smallest cap that they allow.
+    pub smallest: Usd,
+    /// The cap.
+    pub cap: Usd,
+    /// What the carrier really takes for a started minute.
+    pub minute: Usd,
+    /// What it takes for a sentence.
+    pub say: Usd,
+}
+
+impl Lot {
+    /// Draws the settings of this hazard and seed; `longest_ms` replaces the cap on duration.
+    ///
+    /// # Errors
+    /// Settings that make no sense, which no seed should draw.
+    pub fn new(
+        hazard: &Hazard,
+        book: &PriceBook,
+        seed: u64,
+        longest_ms: Option<u64>,
+    ) -> Result<Lot, String> {
+        // Else all hazards would meet the same few agents and callers.
+        let name = hazard.name.bytes().fold(seed, |mixed, byte| {
+            mixed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        let mut dice = Dice::new(Dice::new(name).roll());
+        let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
+        let say = up_to(&mut dice, 10_000);
+        let mut settings = agent(&mut dice, book, longest_ms);
+        settings.extend([
+            setting("carrier.twilio.per_minute_usd", per_minute),
+            setting("carrier.twilio.media_per_minute_usd", media),
+            setting("carrier.twilio.say_usd", say),
+            setting("cap.spend.end", LARGEST_CAP),
+        ]);
+        let plan = Plan {
+            settings,
+            ..Plan::default()
+        };
+        let mut settings = Stage::settings(&plan)?;
+        let models = settings.agents.iter().flat_map(|agent| &agent.models);
+        let smallest = models.map(|model| model.smallest_cap).max();
+        let smallest = smallest.ok_or("the plan has no model")?;
+        let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
+        let agents = settings.agents.iter();
+        settings.agents = agents.map(|agent| with_cap(agent, cap)).collect();
+        Ok(Lot {
+            dice,
+            plan,
+            settings,
+            smallest,
+            cap,
+            minute: per_minute.plus(media),
+            say,
+        })
+    }
+
+    /// How long the call may last, in milliseconds.
+    pub fn lasts_ms(&self) -> u64 {
+        let models = self.settings.agents.iter().flat_map(|agent| &agent.models);
+        let lasts_ms = models.map(|model| model.rules.duration_ms.end).max();
+        lasts_ms.unwrap_or(0)
+    }
+
+    /// Draws how the model behaves.
+    ///
+    /// # Errors
+    /// A hazard in words that the simulator does not know.
+    pub fn model(&mut self, hazard: &Hazard) -> Result<model::Setup, String> {
+        let mut model = world::model_setup(&words(hazard, &mut self.dice))?;
+        model.cache = self.dice.up_to(1) == 0;
+        Ok(model)
+    }
+
+    /// Draws what the caller does, and how good the line is.
+    pub fn caller(&mut self, hazard: &Hazard, phone: &mut phone::Setup) {
+        let lasts_ms = self.lasts_ms();
+        phone.script = script(hazard, &mut self.dice, lasts_ms);
+        phone.line = line(&mut self.dice);
+        phone.keep_sound = false;
+    }
+}
 
 /// A call, ready to be made.
 pub struct Drawn {
@@ -42,51 +134,19 @@ impl Drawn {
     /// # Errors
     /// Settings that make no sense, which no seed should draw.
     pub fn new(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Drawn, String> {
-        // Else all hazards would meet the same few agents and callers.
-        let name = hazard.name.bytes().fold(seed, |mixed, byte| {
-            mixed.wrapping_mul(31).wrapping_add(u64::from(byte))
-        });
-        let mut dice = Dice::new(Dice::new(name).roll());
-        let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
-        let say = up_to(&mut dice, 10_000);
-        let mut settings = agent(&mut dice, book);
-        settings.extend([
-            setting("carrier.twilio.per_minute_usd", per_minute),
-            setting("carrier.twilio.media_per_minute_usd", media),
-            setting("carrier.twilio.say_usd", say),
-        ]);
-        settings.push(setting("cap.spend.end", LARGEST_CAP));
-        let plan = Plan {
-            settings,
-            ..Plan::default()
-        };
-        let mut settings = Stage::settings(&plan)?;
-        let models = settings.agents.iter().flat_map(|agent| &agent.models);
-        let smallest = models.map(|model| model.smallest_cap).max();
-        let smallest = smallest.ok_or("the plan has no model")?;
-        let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
-        settings.agents = settings
-            .agents
-            .iter()
-            .map(|agent| with_cap(agent, cap))
-            .collect();
+        let mut lot = Lot::new(hazard, book, seed, None)?;
         if hazard.poor {
-            settings.budget.caller_day = between(&mut dice, smallest, cap);
+            lot.settings.budget.caller_day = between(&mut lot.dice, lot.smallest, lot.cap);
         }
-        let mut model = world::model_setup(&words(hazard, &mut dice))?;
-        model.cache = dice.up_to(1) == 0;
-        let lasts_ms = settings.agents.iter().flat_map(|agent| &agent.models);
-        let lasts_ms = lasts_ms.map(|model| model.rules.duration_ms.end).max();
-        let stage = Stage::of(settings, None)?;
-        let mut phone = stage.phone(seed);
-        phone.script = script(hazard, &mut dice, lasts_ms.unwrap_or(0));
-        phone.line = line(&mut dice);
-        phone.keep_sound = false;
+        let model = lot.model(hazard)?;
+        let mut phone = Stage::phone(seed);
+        lot.caller(hazard, &mut phone);
+        let (minute, say) = (lot.minute, lot.say);
         Ok(Drawn {
-            stage,
+            stage: Stage::of(lot.settings, None)?,
             model,
             phone,
-            minute: per_minute.plus(media),
+            minute,
             say,
         })
     }
@@ -110,7 +170,7 @@ fn up_to(dice: &mut Dice, micros: u64) -> Usd {
 }
 
 /// An amount between these two, small ones oftener: tight caps are where holes are.
-fn between(dice: &mut Dice, least: Usd, most: Usd) -> Usd {
+pub(super) fn between(dice: &mut Dice, least: Usd, most: Usd) -> Usd {
     let span = most.less(least).nanos() >> dice.up_to(8);
     least.plus(Usd::from_nanos(dice.up_to(span)))
 }
@@ -146,12 +206,12 @@ fn duration(dice: &mut Dice) -> u64 {
 }
 
 /// Whatever an agent and its model can be set to, but for the cap on spend.
-fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
+fn agent(dice: &mut Dice, book: &PriceBook, longest_ms: Option<u64>) -> Vec<(String, String)> {
     let model = book.models.keys().nth(pick(dice, book.models.len()));
     // One more than there are: nobody transcribes.
     let listeners = book.transcriptions.len();
     let listener = book.transcriptions.keys().nth(pick(dice, listeners + 1));
-    let duration_ms = duration(dice);
+    let duration_ms = longest_ms.unwrap_or_else(|| duration(dice));
     let silence_ms = within(dice, 5_000, 40_000);
     let greeting = match dice.up_to(2) {
         0 => "",
@@ -189,7 +249,7 @@ fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
 }
 
 /// An index below `count`.
-fn pick(dice: &mut Dice, count: usize) -> usize {
+pub(super) fn pick(dice: &mut Dice, count: usize) -> usize {
     let most = u64::try_from(count.saturating_sub(1)).unwrap_or(0);
     usize::try_from(dice.up_to(most)).unwrap_or(0)
 }
@@ -285,7 +345,7 @@ fn script(hazard: &Hazard, dice: &mut Dice, lasts_ms: u64) -> Vec<Step> {
 }
 
 /// So much of a voice, from anywhere in a long speech: making a new one would take longer than the call.
-fn speech(dice: &mut Dice, ms: u64) -> Arc<[i16]> {
+pub(super) fn speech(dice: &mut Dice, ms: u64) -> Arc<[i16]> {
     static SPEECH: OnceLock<Vec<i16>> = OnceLock::new();
     let all = SPEECH.get_or_init(|| voice::speech(LONGEST_SPEECH_MS, 7));
     let per_ms = u64::from(voice::RATE) / 1_000;
