@@ -6,6 +6,7 @@
 use super::{ModelPrice, TranscriptionPrice};
 use crate::units::Usd;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use toml::de::{DeTable, DeValue};
 
 /// One price, and where it comes from.
@@ -38,7 +39,9 @@ type Wrong = String;
 impl PriceBook {
     /// The book that comes with the program.
     pub fn built_in() -> PriceBook {
-        PriceBook::parse(BUILT_IN).expect("a test reads the built-in book")
+        static BOOK: LazyLock<PriceBook> =
+            LazyLock::new(|| PriceBook::parse(BUILT_IN).expect("a test reads the built-in book"));
+        BOOK.clone()
     }
 
     /// Reads a book.
