@@ -119,6 +119,18 @@ async fn a_caller_hears_the_echo_of_a_server_and_the_api_knows_the_call() {
         .map(|answer| answer.status().as_u16());
     assert_eq!(again.ok(), Some(404), "the call is over");
     assert_eq!(rest.requests().len(), 2);
+    let read = async || {
+        let asked = reqwest::Client::new()
+            .get(&url)
+            .basic_auth("AC1", Some("secret"));
+        let body = asked.send().await.expect("an answer").text().await;
+        let record: Value = serde_json::from_str(&body.expect("a body")).expect("is JSON");
+        ["status", "duration", "price"].map(|key| record[key].clone())
+    };
+    let seconds = report.duration_ms.div_ceil(1000).to_string();
+    let unrated = [json!("completed"), json!(seconds), Value::Null];
+    assert_eq!(read().await, unrated, "what the phone told");
+    assert_eq!(read().await[2], json!("-0.0085"), "rated late");
 }
 
 #[tokio::test]
