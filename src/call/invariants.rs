@@ -23,6 +23,8 @@ pub struct Checker {
     cut_item: u32,
     warned: Vec<Cause>,
     charged: Usd,
+    /// What the last fact covers, should the process die now.
+    covered: Usd,
     /// What the provider billed beyond what it could: the only excuse for a cap that did not hold.
     excess: Usd,
 }
@@ -56,7 +58,10 @@ impl Checker {
 
     fn look_at_call(&self, call: &Call, now: CallTime) -> Result<(), String> {
         let over = matches!(call.phase(), Phase::Over(_));
-        if over != self.closed || (over && (self.ended != 1 || self.settled != 1)) {
+        // A call that is over may wait for reports before it is closed.
+        let open = !self.closed && (self.ended > 0 || self.settled > 0);
+        let closed = self.closed && (!over || self.ended != 1 || self.settled != 1);
+        if open || closed {
             return Err(format!(
                 "1: over: {over}, closed: {}, ended: {}",
                 self.closed, self.ended
@@ -70,8 +75,15 @@ impl Checker {
         {
             return Err(format!("3: {timer:?} was due at {at} and it is {now}"));
         }
-        if !over && call.deadline().is_none() {
+        if !self.closed && call.deadline().is_none() {
             return Err("2: nothing would ever end this call".into());
+        }
+        if !self.closed && call.meter.committed() > self.covered {
+            let committed = call.meter.committed();
+            return Err(format!(
+                "11: {committed} is committed, the facts cover {}",
+                self.covered
+            ));
         }
         match call
             .playback
@@ -107,6 +119,7 @@ impl Checker {
                         fact.spent, self.charged
                     ));
                 }
+                self.covered = fact.spent.plus(fact.reserved);
                 self.look_at_fact(call, &fact.what)
             }
             Output::Close(_) => {

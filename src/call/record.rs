@@ -3,9 +3,9 @@
 //! A [`Fact`] is written once, when it becomes true, and never edited. Each says what it cost, so that the facts of a call add up to
 //! its price to the nano-dollar.
 
-use crate::pricing::Usage;
+use crate::pricing::{TranscriptionUsage, Usage};
 use crate::realtime::{Code, Loss};
-use crate::units::{CallTime, Usd};
+use crate::units::{CallTime, Id, Usd};
 
 /// Why a call is wound up before its people wished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ pub enum Side {
     Carrier,
     /// The speech model's.
     Realtime,
+    /// Ours: the process that carried the call is gone.
+    Server,
 }
 
 /// Why a call was not begun. Nothing was billed by anybody.
@@ -84,6 +86,9 @@ pub struct Fact {
     pub at: CallTime,
     /// What the call had cost by then, this included.
     pub spent: Usd,
+    /// The most that it may owe besides, for what is asked for and not reported: with `spent`, what a call is charged whose process
+    /// dies before its next fact.
+    pub reserved: Usd,
     /// What it was.
     pub what: What,
 }
@@ -92,7 +97,10 @@ pub struct Fact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// The media stream opened.
-    Answered,
+    Answered {
+        /// After so many seconds the carrier ends the call by itself, should this process be gone.
+        limit_s: u64,
+    },
     /// The model was reached and its settings confirmed.
     Ready,
     /// The first sound of the agent was sent to the caller.
@@ -100,10 +108,23 @@ pub enum What {
         /// Milliseconds since the media stream opened.
         after_ms: u64,
     },
+    /// An answer is asked for.
+    Asked {
+        /// The number it is asked for under, never used twice in a call.
+        nonce: u64,
+        /// The most that it can be long, in tokens.
+        max_output_tokens: u64,
+        /// The most that it can cost.
+        bound: Usd,
+    },
+    /// More of the caller is listened to than the last fact's reserve covers; this one covers it.
+    Listening,
     /// The model answered, or stopped answering; this is what it cost.
     Turn(Turn),
     /// A turn of the caller was transcribed.
     Transcribed {
+        /// What it consumed; `None`: the report did not say, and it is charged at its bound.
+        usage: Option<TranscriptionUsage>,
         /// What that cost.
         cost: Usd,
     },
@@ -135,6 +156,11 @@ pub enum What {
         /// Milliseconds that were generated and will not be heard.
         unheard_ms: u64,
     },
+    /// Old sound was replaced by its words in the model's memory.
+    Condensed {
+        /// Items that were replaced.
+        items: u64,
+    },
     /// The caller pressed a key. Which one is the caller's business.
     Digit,
     /// The goodbye begins.
@@ -159,6 +185,10 @@ pub enum What {
 pub struct Turn {
     /// Counted from one.
     pub turn: u32,
+    /// The number it was asked for under; `None`: nobody asked.
+    pub nonce: Option<u64>,
+    /// The provider's name for it.
+    pub response: Id,
     /// What it consumed; `None`: the report did not say, and it is charged at its bound.
     pub usage: Option<Usage>,
     /// What it cost.
@@ -222,18 +252,21 @@ impl What {
     pub fn cost(&self) -> Usd {
         match self {
             What::Turn(turn) => turn.cost,
-            What::Transcribed { cost } | What::Minute { cost, .. } | What::Sentence { cost } => {
-                *cost
-            }
+            What::Transcribed { cost, .. }
+            | What::Minute { cost, .. }
+            | What::Sentence { cost } => *cost,
             What::Unreported {
                 model,
                 transcription,
             } => model.plus(*transcription),
-            What::Answered
+            What::Answered { .. }
             | What::Ready
             | What::FirstWord { .. }
+            | What::Asked { .. }
+            | What::Listening
             | What::Warned(_)
             | What::Interrupted { .. }
+            | What::Condensed { .. }
             | What::Digit
             | What::WrappingUp(_)
             | What::BoundBroken { .. }
@@ -259,7 +292,7 @@ macro_rules! words {
 words!(Cause,
     Cause::Duration => "duration", Cause::Spend => "spend", Cause::Silence => "silence",
     Cause::Budget => "budget", Cause::Drain => "drain");
-words!(Side, Side::Carrier => "carrier", Side::Realtime => "realtime");
+words!(Side, Side::Carrier => "carrier", Side::Realtime => "realtime", Side::Server => "server");
 words!(Refusal,
     Refusal::UnknownNumber => "unknown-number", Refusal::Busy => "busy", Refusal::TooOften => "too-often",
     Refusal::OverBudget => "over-budget", Refusal::Draining => "draining", Refusal::Outbound => "outbound");
@@ -284,9 +317,11 @@ impl What {
     /// The word for it: `event` in the log, without its `call.`.
     pub fn word(&self) -> &'static str {
         match self {
-            What::Answered => "answered",
+            What::Answered { .. } => "answered",
             What::Ready => "ready",
             What::FirstWord { .. } => "first-word",
+            What::Asked { .. } => "asked",
+            What::Listening => "listening",
             What::Turn(_) => "turn",
             What::Transcribed { .. } => "transcribed",
             What::Minute { .. } => "minute",
@@ -294,6 +329,7 @@ impl What {
             What::Unreported { .. } => "unreported",
             What::Warned(_) => "warned",
             What::Interrupted { .. } => "interrupted",
+            What::Condensed { .. } => "condensed",
             What::Digit => "digit",
             What::WrappingUp(_) => "wrapping-up",
             What::BoundBroken { .. } => "bound-broken",

@@ -47,9 +47,9 @@ impl Call {
         }
         self.answered = Some(self.now);
         self.timers.clear(Timer::StreamOpen);
-        self.record(What::Answered, out);
-        let seconds = self.carrier_limit_seconds();
-        out.push(Output::Carrier(ToCarrier::Limit { seconds }));
+        let limit_s = self.carrier_limit_seconds();
+        self.record(What::Answered { limit_s }, out);
+        out.push(Output::Carrier(ToCarrier::Limit { seconds: limit_s }));
         if self.lost_early {
             return self.say_trouble(out);
         }
@@ -94,11 +94,19 @@ impl Call {
         let ms = self.waiting_ms;
         if self.fits(self.meter.forwarding(ms)) {
             self.waiting_ms = 0;
-            self.meter.forwarded(ms);
-            out.push(Output::Realtime(ToModel::Append { ms }));
+            self.forward(ToModel::Append { ms }, ms, out);
         } else if !self.allowance.may_grow() && !self.turns.is_answering() {
             self.wrap_up(self.money_cause(), out);
         }
+    }
+
+    /// Sends on sound, once a fact covers what listening to it may cost.
+    fn forward(&mut self, command: ToModel, ms: u64, out: &mut Vec<Output>) {
+        self.meter.forwarded(ms);
+        if self.meter.committed() > self.covered {
+            self.record(What::Listening, out);
+        }
+        out.push(Output::Realtime(command));
     }
 
     /// The caller's sound stopped coming in the middle of speech, as it does when a line drops packets. The provider would wait for the
@@ -109,8 +117,7 @@ impl Call {
         }
         self.turns.caller_speaks = false;
         if self.fits(self.meter.forwarding(HUSH_MS)) {
-            self.meter.forwarded(HUSH_MS);
-            out.push(Output::Realtime(ToModel::AppendSilence { ms: HUSH_MS }));
+            self.forward(ToModel::AppendSilence { ms: HUSH_MS }, HUSH_MS, out);
         }
     }
 
@@ -126,6 +133,9 @@ impl Call {
         }
         self.warned.push(cause);
         self.record(What::Warned(cause), out);
+        if cause == Cause::Spend && !self.rules.edge.tell {
+            return;
+        }
         let note = match cause {
             Cause::Duration => {
                 "The time for this call is nearly up. Answer briefly and bring it to a close."
@@ -163,11 +173,16 @@ impl Call {
             Event::SpeechStopped => self.turns.caller_speaks = false,
             Event::Committed { item } => {
                 self.meter.committed_item(&item);
+                self.words.caller_spoke(&item);
                 self.turns.caller_speaks = false;
                 self.turns.owed = self.phase == Phase::Talking;
                 self.caller_was_heard();
             }
-            Event::Transcribed { item, usage, .. } => self.transcribed(&item, usage.as_ref(), out),
+            Event::Transcribed { item, usage, text } => {
+                self.words.said(&item, &text);
+                self.transcribed(&item, usage.as_ref(), out);
+            }
+            Event::Said { item, text, .. } => self.words.said(&item, &text),
             Event::TranscriptionFailed { item } => self.transcribed(&item, None, out),
             Event::ResponseStarted { response, nonce } => {
                 self.response_started(response, nonce, out)
@@ -184,17 +199,13 @@ impl Call {
                 status,
                 usage,
             } => {
-                let nonce = nonce
-                    .filter(|nonce| self.turns.is_ours(*nonce))
-                    .or(self.turns.nonce_of(&response));
-                self.response_done(nonce, &status, usage.as_ref(), out);
+                self.response_reported(&response, nonce, &status, usage.as_ref(), out);
             }
             Event::Complained(complaint) => self.complained(complaint, out),
             Event::Lost(loss) => self.lose_model(loss, out),
-            // The settings offer no tools, and what was said is nobody's business yet.
+            // The settings offer no tools; what an item weighs, only a report tells.
             Event::Created
             | Event::ItemAdded { .. }
-            | Event::Said { .. }
             | Event::ToolCalled { .. }
             | Event::Truncated { .. }
             | Event::Deleted { .. } => {}
@@ -243,11 +254,17 @@ impl Call {
             heard_ms += cut.heard_ms;
             unheard_ms += cut.received_ms - cut.heard_ms;
             out.push(Output::Realtime(match cut.heard_ms {
-                0 => ToModel::Delete { item: cut.item },
-                heard_ms => ToModel::Truncate {
-                    item: cut.item,
-                    heard_ms,
-                },
+                0 => {
+                    self.words.forget(&cut.item);
+                    ToModel::Delete { item: cut.item }
+                }
+                heard_ms => {
+                    self.words.cut(&cut.item, heard_ms);
+                    ToModel::Truncate {
+                        item: cut.item,
+                        heard_ms,
+                    }
+                }
             }));
         }
         self.interruptions += 1;

@@ -244,7 +244,7 @@ fn cents(amount: Usd) -> String {
 
 fn in_words(fact: &Fact) -> Option<String> {
     Some(match &fact.what {
-        What::Answered => "the phone is answered".to_string(),
+        What::Answered { .. } => "the phone is answered".to_string(),
         What::FirstWord { after_ms } => {
             format!("the agent's first word, {after_ms} ms after the answer")
         }
@@ -275,9 +275,12 @@ fn in_words(fact: &Fact) -> Option<String> {
         What::BoundBroken { .. } => "the model charged more than it could have".to_string(),
         What::ModelLost(_) => "the model is lost".to_string(),
         What::Ready
+        | What::Asked { .. }
+        | What::Listening
         | What::Transcribed { .. }
         | What::Sentence { .. }
         | What::Unreported { .. }
+        | What::Condensed { .. }
         | What::Digit
         | What::Complained(_) => return None,
     })

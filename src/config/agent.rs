@@ -93,6 +93,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             say: line.say,
             answer_timeout_ms: plan.answer_timeout_ms,
             edge,
+            context_tokens: u64::from(plan.context_tokens),
             keep_turns: plan.keep_turns,
             margins: Margins::default(),
         };

@@ -87,11 +87,21 @@ macro_rules! line {
 
 fn line(labels: &Labels, fact: &Fact) {
     match &fact.what {
-        What::Answered => line!(info, labels, fact, "call.answered"),
+        What::Answered { limit_s } => line!(info, labels, fact, "call.answered", limit_s),
         What::Ready => line!(info, labels, fact, "call.ready"),
         What::FirstWord { after_ms } => line!(info, labels, fact, "call.first_word", after_ms),
+        What::Asked {
+            nonce,
+            max_output_tokens,
+            bound,
+        } => line!(
+            debug, labels, fact, "call.asked", nonce, max_output_tokens, bound_usd = %bound
+        ),
+        What::Listening => {
+            line!(debug, labels, fact, "call.listening", reserved_usd = %fact.reserved)
+        }
         What::Turn(turn) => line_of_turn(labels, fact, turn),
-        What::Transcribed { cost } => {
+        What::Transcribed { cost, .. } => {
             line!(debug, labels, fact, "call.transcribed", cost_usd = %cost)
         }
         What::Minute { minute, cost } => {
@@ -111,6 +121,7 @@ fn line(labels: &Labels, fact: &Fact) {
         } => {
             line!(info, labels, fact, "call.interrupted", heard_ms, unheard_ms)
         }
+        What::Condensed { items } => line!(info, labels, fact, "call.condensed", items),
         What::Digit => line!(info, labels, fact, "call.digit"),
         What::WrappingUp(cause) => {
             line!(info, labels, fact, "call.wrapping_up", cause = cause.word())
@@ -223,7 +234,7 @@ pub fn dollars(amount: Usd) -> f64 {
 fn count(labels: &Labels, fact: &Fact) {
     let agent = labels.agent.to_string();
     match &fact.what {
-        What::Answered => gauge!("ringfence_calls_active", "agent" => agent).increment(1.0),
+        What::Answered { .. } => gauge!("ringfence_calls_active", "agent" => agent).increment(1.0),
         What::FirstWord { after_ms } => {
             histogram!("ringfence_first_audio_seconds").record(*after_ms as f64 / 1000.0);
         }
@@ -235,12 +246,15 @@ fn count(labels: &Labels, fact: &Fact) {
         What::BoundBroken { .. } => counter!("ringfence_bound_broken_total").increment(1),
         What::Ended(summary) => count_end(agent, summary),
         What::Ready
+        | What::Asked { .. }
+        | What::Listening
         | What::Turn(_)
         | What::Transcribed { .. }
         | What::Minute { .. }
         | What::Sentence { .. }
         | What::Unreported { .. }
         | What::Warned(_)
+        | What::Condensed { .. }
         | What::Digit
         | What::WrappingUp(_)
         | What::ModelLost(_) => {}

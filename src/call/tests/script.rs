@@ -1,8 +1,9 @@
 //! Calls written as text: what happens, a line each, and what comes of it, a line each.
 
 use crate::call::invariants::Checker;
+use crate::call::record::What;
 use crate::call::rules::{Cap, Edge, Margins, Rules};
-use crate::call::{Call, Input, Order, Output, Ticket, Verdict};
+use crate::call::{Call, Input, Order, Output, Phase, Ticket, Verdict};
 use crate::carrier::{self, Mark};
 use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
 use crate::realtime::{self, Code, Complaint, Gravity, Loss, RequestKind, Status};
@@ -59,6 +60,7 @@ pub fn rules() -> Rules {
         say: Usd::ZERO,
         answer_timeout_ms: 8_000,
         edge: Edge::default(),
+        context_tokens: 2_000,
         keep_turns: 2,
         margins: Margins::default(),
     }
@@ -108,6 +110,13 @@ pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
         for input in read(what.trim()) {
             feed(&mut call, at, input);
         }
+    }
+    // A call that is over waits for its last reports, with nobody to tell of them.
+    while let Some((due, _)) = call
+        .deadline()
+        .filter(|_| matches!(call.phase(), Phase::Over(_)))
+    {
+        feed(&mut call, due, Input::Wake);
     }
     told
 }
@@ -191,6 +200,24 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
                 usage: Some(usage),
             }]
         }
+        ["said", item, words @ ..] => {
+            let (item, text) = (id(item), words.join(" "));
+            let told = item.as_str().starts_with("you");
+            vec![if told {
+                Event::Transcribed {
+                    item,
+                    text,
+                    usage: None,
+                }
+            } else {
+                let response = id("r");
+                Event::Said {
+                    response,
+                    item,
+                    text,
+                }
+            }]
+        }
         ["began", response] => {
             let nonce = response
                 .strip_prefix('r')
@@ -226,7 +253,7 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
     }
 }
 
-/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, or no usage at all.
+/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, perhaps with `cached TEXT`, or no usage at all.
 fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
     let status = match status {
         "completed" => Status::Completed,
@@ -243,6 +270,7 @@ fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
         audio_in: number(1),
         text_out: number(2),
         audio_out: number(3),
+        cached_text: number(5),
         ..Usage::default()
     });
     realtime::Event::ResponseDone {
@@ -273,6 +301,10 @@ fn tell(output: &Output) -> Option<String> {
         Output::Carrier(command) => tell_carrier(command)?,
         Output::Realtime(command) => tell_realtime(command),
         Output::Budget(ask) => format!("budget    {ask:?}"),
+        // These two are for the ledger: what they say is said by the command that follows.
+        Output::Record(fact) if matches!(fact.what, What::Asked { .. } | What::Listening) => {
+            return None;
+        }
         Output::Record(fact) => {
             let cost = fact.what.cost();
             let cost = if cost.is_zero() {
@@ -307,6 +339,7 @@ fn tell_realtime(command: &realtime::Command) -> String {
         Command::AppendSilence { ms } => format!("realtime  append-silence {ms}ms"),
         Command::ClearInput => "realtime  clear-input".into(),
         Command::Add(item) => format!("realtime  add {item:?}"),
+        Command::Insert { after, item } => format!("realtime  insert behind {after} {item:?}"),
         Command::Respond(request) => {
             let kind = match request.kind {
                 RequestKind::Answer => "respond",

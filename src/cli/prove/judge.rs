@@ -72,6 +72,8 @@ pub fn course(outcome: &Outcome) -> Vec<String> {
         let word = fact.what.word();
         match &fact.what {
             What::Ready
+            | What::Asked { .. }
+            | What::Listening
             | What::Transcribed { .. }
             | What::Minute { .. }
             | What::Unreported { .. } => None,
