@@ -100,6 +100,12 @@ fn is_this_machine(url: &str) -> bool {
 
 fn minute(section: &Section<'_>, key: &'static str) -> Option<Usd> {
     let price = section.money(key)?;
+    if price.is_zero() {
+        section.warn(
+            key,
+            "is 0: it counts as free, whatever the carrier bills for it",
+        );
+    }
     if price > ABSURD_MINUTE {
         section.warn(key, &format!("{price} USD is more than any carrier takes"));
     }

@@ -31,6 +31,9 @@ struct Minute {
 /// How long the talk is, in minutes.
 const LONGEST: u64 = 30;
 
+/// What stands over the columns of a talk that the cache helps.
+const CACHED: &str = "cached where it can";
+
 /// The minutes of the short table.
 const SHOWN: [usize; 5] = [1, 5, 10, 20, 30];
 
@@ -141,11 +144,7 @@ impl<'a> Page<'a> {
             "\nThe whole talk in US dollars, rounded up to a tenth of a cent; {USUAL_TRANSCRIPTION} transcribes, the carrier takes\n\
              {USUAL_MINUTE} a started minute.\n"
         )?;
-        writeln!(
-            out,
-            "  {:<32}{:<27}{}",
-            "", "nothing cached", "cached where it can"
-        )?;
+        writeln!(out, "  {:<32}{:<27}{}", "", "nothing cached", CACHED)?;
         writeln!(
             out,
             "  minutes{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
@@ -196,11 +195,7 @@ impl<'a> Page<'a> {
     /// Each of the thirty minutes, a line each.
     pub(super) fn curve(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\nMinute by minute\n")?;
-        writeln!(
-            out,
-            "  {:<10}{:<32}{}",
-            "", "nothing cached", "cached where it can"
-        )?;
+        writeln!(out, "  {:<10}{:<32}{}", "", "nothing cached", CACHED)?;
         writeln!(
             out,
             "  minute{:>10}{:>13}{:>9}{:>10}{:>13}{:>9}",
@@ -342,7 +337,8 @@ mod tests {
                   28     6.906        0.265    7.284     2.864        0.133    3.242
                   29     7.161        0.269    7.552     2.983        0.133    3.374
                   30     7.420        0.273    7.824     3.066        0.097    3.471
-        "#]].assert_eq(&text);
+        "#]]
+        .assert_eq(&text);
     }
 
     #[test]
