@@ -284,76 +284,79 @@ mod tests {
         "#]].assert_eq(&text);
     }
 
+    /// A key, a value that cannot stand, and what is said of it.
+    const WRONG: &[(&str, &str, &str)] = &[
+        (
+            "AGENT__FRONT_DESK__CAP__SPEND__WARN",
+            "0.60",
+            "0.60 USD must be less than end, 0.50 USD",
+        ),
+        (
+            "AGENT__FRONT_DESK__CAP__DURATION__WARN",
+            "6m",
+            "360s must be less than end, 300s",
+        ),
+        (
+            "AGENT__FRONT_DESK__CAP__SILENCE__END",
+            "2s",
+            "2s: must be from 5s",
+        ),
+        (
+            "AGENT__FRONT_DESK__CAP__SPEND__END",
+            "0",
+            "0.00 USD cannot pay for a greeting",
+        ),
+        (
+            "CARRIER__TWILIO__PER_MINUTE_USD",
+            "-0.0085",
+            "-0.0085: an amount of money cannot be negative",
+        ),
+        (
+            "CARRIER__TWILIO__PER_MINUTE_USD",
+            "1e30",
+            "1e30: not an amount in US dollars",
+        ),
+        (
+            "CARRIER__TWILIO__MEDIA_PER_MINUTE_USD",
+            "NaN",
+            "not an amount in US dollars",
+        ),
+        (
+            "CARRIER__TWILIO__SAY_USD",
+            "inf",
+            "not an amount in US dollars",
+        ),
+        (
+            "CARRIER__TWILIO__SAY_USD",
+            "0.0000000001",
+            "0.0000000001: finer than a billionth of a dollar",
+        ),
+        (
+            "BUDGET__DAY_USD",
+            "99999999999999",
+            "99999999999999: too large an amount",
+        ),
+        (
+            "MODEL__MAIN__MODEL",
+            "gpt-realtime-9",
+            "\"gpt-realtime-9\" has no price",
+        ),
+        (
+            "AGENT__FRONT_DESK__MODELS",
+            "other",
+            "there is no [model.other]",
+        ),
+        (
+            "MODEL__MAIN__CONTEXT_TOKENS",
+            "0",
+            "0: must be a whole number from 500 to 28000",
+        ),
+        ("LEDGER__URL", "", "is empty"),
+    ];
+
     #[test]
     fn a_contradiction_or_an_absurd_price_names_its_value_and_what_to_do() {
-        for (key, value, said) in [
-            (
-                "AGENT__FRONT_DESK__CAP__SPEND__WARN",
-                "0.60",
-                "0.60 USD must be less than end, 0.50 USD",
-            ),
-            (
-                "AGENT__FRONT_DESK__CAP__DURATION__WARN",
-                "6m",
-                "360s must be less than end, 300s",
-            ),
-            (
-                "AGENT__FRONT_DESK__CAP__SILENCE__END",
-                "2s",
-                "2s: must be from 5s",
-            ),
-            (
-                "AGENT__FRONT_DESK__CAP__SPEND__END",
-                "0",
-                "0.00 USD cannot pay for a greeting",
-            ),
-            (
-                "CARRIER__TWILIO__PER_MINUTE_USD",
-                "-0.0085",
-                "-0.0085: an amount of money cannot be negative",
-            ),
-            (
-                "CARRIER__TWILIO__PER_MINUTE_USD",
-                "1e30",
-                "1e30: not an amount in US dollars",
-            ),
-            (
-                "CARRIER__TWILIO__MEDIA_PER_MINUTE_USD",
-                "NaN",
-                "not an amount in US dollars",
-            ),
-            (
-                "CARRIER__TWILIO__SAY_USD",
-                "inf",
-                "not an amount in US dollars",
-            ),
-            (
-                "CARRIER__TWILIO__SAY_USD",
-                "0.0000000001",
-                "0.0000000001: finer than a billionth of a dollar",
-            ),
-            (
-                "BUDGET__DAY_USD",
-                "99999999999999",
-                "99999999999999: too large an amount",
-            ),
-            (
-                "MODEL__MAIN__MODEL",
-                "gpt-realtime-9",
-                "\"gpt-realtime-9\" has no price",
-            ),
-            (
-                "AGENT__FRONT_DESK__MODELS",
-                "other",
-                "there is no [model.other]",
-            ),
-            (
-                "MODEL__MAIN__CONTEXT_TOKENS",
-                "0",
-                "0: must be a whole number from 500 to 28000",
-            ),
-            ("LEDGER__URL", "", "is empty"),
-        ] {
+        for (key, value, said) in WRONG {
             let name = format!("RINGFENCE__{key}");
             let mut variables = SECRETS.to_vec();
             variables.push((&name, value));
@@ -374,9 +377,9 @@ mod tests {
         ]);
         let (code, text) = check(&variables);
         assert_eq!(code, 0, "{text}");
-        let (_, warned) = text.split_once("probably not meant:").expect("warns");
+        let (_, warned) = text.split_once("Works, and is ").expect("warns");
         expect![[r#"
-
+            probably not meant:
               [server] public_url: is still the example; no carrier will find you there
               [carrier.twilio] say_usd: is 0: it counts as free, whatever the carrier bills for it
               [agent.front-desk.cap] spend.end: with model main, one answer may have to read 4000 tokens of sound again for 0.128 USD, more than a sixth of the cap; lower context_tokens or raise the cap
