@@ -102,7 +102,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             dialect: plan.dialect,
             session: Arc::new(session(plan, &words, provider_interrupts)),
             context_tokens: u64::from(plan.context_tokens),
-            smallest_cap: rules.smallest_cap(),
+            smallest_cap: smallest_cap(&rules),
             tollfree_minute: line.tollfree_minute(),
             rules: Arc::new(rules),
         }
@@ -116,6 +116,16 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
     weigh(section, &agent);
     fits(section, &agent);
     agent
+}
+
+/// The smallest cap that works. Where answers are never shortened, each must fit whole.
+fn smallest_cap(rules: &Rules) -> Usd {
+    if rules.edge.shorten {
+        return rules.smallest_cap();
+    }
+    let mut whole = rules.clone();
+    whole.edge.min_output_tokens = rules.max_output_tokens;
+    whole.smallest_cap()
 }
 
 /// What a session of this model is asked to be.
@@ -200,7 +210,12 @@ impl Caps {
         // Four fifths: an answer or two before the end.
         let early = Usd::from_nanos(end.nanos() / 5 * 4);
         let warn = spend.money("warn").unwrap_or(early);
-        order(&spend, warn < end);
+        order(
+            &spend,
+            warn < end,
+            &format!("{warn} USD"),
+            &format!("{end} USD"),
+        );
         if end > ABSURD_CALL {
             spend.warn("end", &format!("one call may cost {end} USD"));
         }
@@ -230,22 +245,28 @@ fn times(
         end / 5 * 4
     };
     let warn = cap.time("warn").unwrap_or(early);
-    order(&cap, warn < end);
+    order(&cap, warn < end, &span(warn), &span(end));
     if !(least..=most).contains(&end) {
-        let what = format!("must be from {}s to {}h", least / SECOND, most / 3_600_000);
+        let (written, hours) = (span(end), most / 3_600_000);
+        let what = format!("{written}: must be from {}s to {hours}h", least / SECOND);
         cap.mistake("end", &what, "write it as \"5m\"");
     }
     cap.finish();
     Cap { warn, end }
 }
 
-fn order(cap: &Section<'_>, warned_first: bool) {
+fn order(cap: &Section<'_>, warned_first: bool, warn: &str, end: &str) {
     if !warned_first {
-        cap.mistake(
-            "warn",
-            "must be less than end: the warning comes first",
-            "lower it, or raise end",
-        );
+        let what = format!("{warn} must be less than end, {end}: the warning comes first");
+        cap.mistake("warn", &what, "lower it, or raise end");
+    }
+}
+
+/// A length of time, in seconds where it has no parts of one.
+fn span(ms: u64) -> String {
+    match ms % SECOND {
+        0 => format!("{}s", ms / SECOND),
+        _ => format!("{ms}ms"),
     }
 }
 
@@ -332,7 +353,7 @@ fn weigh(section: &Section<'_>, agent: &Agent) {
     }
 }
 
-/// Whether each model may speak as long as the shortest answer worth asking for.
+/// Whether each model can do what the edge of the budget asks of it.
 fn fits(section: &Section<'_>, agent: &Agent) {
     for model in &agent.models {
         let (longest, shortest) = (
@@ -346,6 +367,14 @@ fn fits(section: &Section<'_>, agent: &Agent) {
             );
             let fix = "shorten it, or raise max_output_tokens: 20 tokens are a second";
             section.section("edge").mistake("min_answer", &what, fix);
+        }
+        let edge = section.section("edge");
+        if model.rules.edge.shrink && edge.has("shrink") && model.rules.transcription.is_none() {
+            let what = format!(
+                "has no text to put in place of the caller's sound: nobody transcribes for model {}",
+                model.name
+            );
+            edge.warn("shrink", &what);
         }
     }
 }

@@ -16,6 +16,8 @@ mod tests;
 mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
+pub use carrier::USUAL_MINUTE;
+pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
 pub use server::LedgerSettings;
 

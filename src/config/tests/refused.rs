@@ -93,13 +93,13 @@ fn money_that_is_negative_or_no_amount_is_refused() {
         "[budget]\nday_usd = -5\nagent_day_usd = 1e2\ncaller_day_usd = true\n[carrier.twilio]\nsay_usd = 0.0000000001",
         expect![[r#"
             ringfence.toml:14 [carrier.twilio] say_usd
-              finer than a billionth of a dollar
+              0.0000000001: finer than a billionth of a dollar
               -> write dollars and cents, such as 0.50
             ringfence.toml:10 [budget] day_usd
-              an amount of money cannot be negative
+              -5: an amount of money cannot be negative
               -> write dollars and cents, such as 0.50
             ringfence.toml:11 [budget] agent_day_usd
-              not an amount in US dollars, such as 0.50
+              1e2: not an amount in US dollars, such as 0.50
               -> write dollars and cents, such as 0.50
             ringfence.toml:12 [budget] caller_day_usd
               must be an amount in US dollars
@@ -134,19 +134,19 @@ lead = "500ms"
 "#,
         expect![[r#"
             ringfence.toml:11 [agent.front-desk.cap] spend.warn
-              must be less than end: the warning comes first
+              0.60 USD must be less than end, 0.50 USD: the warning comes first
               -> lower it, or raise end
             ringfence.toml:12 [agent.front-desk.cap] duration.warn
-              must be less than end: the warning comes first
+              19s must be less than end, 19s: the warning comes first
               -> lower it, or raise end
             ringfence.toml:12 [agent.front-desk.cap] duration.end
-              must be from 20s to 24h
+              19s: must be from 20s to 24h
               -> write it as "5m"
             ringfence.toml:13 [agent.front-desk.cap] silence.warn
-              must be a length of time
+              20: must be a length of time
               -> write it as "300ms", "8s", "4m" or "1h"
             ringfence.toml:13 [agent.front-desk.cap] silence.end
-              must be from 5s to 24h
+              2s: must be from 5s to 24h
               -> write it as "5m"
             ringfence.toml:15 [agent.front-desk.line] lead
               must be from 200ms to 400ms
@@ -407,7 +407,7 @@ keep_turns = 21
 "#,
         expect![[r#"
             ringfence.toml:16 [model.other] keep_turns
-              must be a whole number from 0 to 20
+              21: must be a whole number from 0 to 20
               -> write digits only
             ringfence.toml:11 [agent.front-desk.edge] tell
               must be true or false
@@ -429,6 +429,21 @@ keep_turns = 21
             RINGFENCE__AGENT__FRONT_DESK__EDGE__MIN_ANSWER
               asks for answers of 400 tokens, and max_output_tokens of model main is 200
               -> shorten it, or raise max_output_tokens: 20 tokens are a second"#]],
+    );
+}
+
+#[test]
+fn an_edge_that_does_not_fit_the_model_is_told() {
+    let text = format!("{MINIMAL}[agent.front-desk.edge]\nshrink = true\nshorten = false\n");
+    let warned = loads(&text, &[("RINGFENCE__MODEL__MAIN__TRANSCRIPTION", "")]).warnings;
+    expect!["[agent.front-desk.edge] shrink: has no text to put in place of the caller's sound: nobody transcribes for model main"].assert_eq(&warned.join("\n"));
+    // Whole answers of 1024 tokens, the greeting included, are what the cap must pay for then.
+    refuses(
+        "[agent.front-desk.edge]\nshorten = false\n[agent.front-desk.cap]\nspend = { end = 0.20 }",
+        expect![[r#"
+            ringfence.toml:12 [agent.front-desk.cap] spend.end
+              0.20 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.208996 USD
+              -> write at least 0.208996, or choose a cheaper model"#]],
     );
 }
 
