@@ -95,6 +95,7 @@ fn purses(budget: &mut budget::Settings) -> [&mut Usd; 3] {
         day,
         agent_day,
         caller_day,
+        ..
     } = budget;
     [day, agent_day, caller_day]
 }
