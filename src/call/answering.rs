@@ -16,6 +16,9 @@ use crate::units::{CallTime, Id, Usd};
 /// Answers that fail in a row before the model counts as lost.
 const MAX_FAILURES: u32 = 3;
 
+/// So long an answer may be open, at most as a rule, and the call's ending after it.
+const OPEN_MS: u64 = 30_000;
+
 /// With room for fewer of the shortest answers than this, the memory is made smaller.
 const SHORT_ANSWERS: u64 = 3;
 
@@ -36,15 +39,24 @@ impl Call {
             return;
         }
         let most = u64::from(self.rules.max_output_tokens);
-        let fitting = self.meter.longest_answer(self.room()).min(most);
-        if fitting < most && self.allowance.is_asked() {
-            return;
-        }
         let least = if self.rules.edge.shorten {
             self.rules.shortest_answer()
         } else {
             most
         };
+        // An answer that takes all there is leaves nothing for a minute that begins before it is reported, and so ends the call there.
+        // A shorter one does not, if there is money for both.
+        let ahead = self.now.plus(OPEN_MS);
+        let minute = self.meter.minutes_until(ahead).less(self.minutes_aside());
+        let whole = self.meter.longest_answer(self.room()).min(most);
+        let beside = self
+            .meter
+            .longest_answer(self.room().less(minute))
+            .min(most);
+        let fitting = if beside >= least { beside } else { whole };
+        if fitting < most && self.allowance.is_asked() {
+            return;
+        }
         if fitting < least {
             return self.wrap_up(self.money_cause(), out);
         }

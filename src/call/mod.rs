@@ -355,13 +355,9 @@ impl Call {
     /// What must not be spent on anything else: the goodbye while it is not asked for, the carrier's sentence while it is not
     /// said, and the minute that an ending begun now could run into.
     fn set_aside(&self) -> Usd {
-        let ending_ms = self.rules.margins.ending_ms();
-        let (goodbye, until) = match self.phase {
-            Phase::Connecting | Phase::Talking => (
-                self.meter.goodbye_bound(),
-                self.now.plus(ending_ms + LATENESS_MS),
-            ),
-            Phase::WrappingUp(_) => (Usd::ZERO, self.wrapping_since.plus(ending_ms).max(self.now)),
+        let goodbye = match self.phase {
+            Phase::Connecting | Phase::Talking => self.meter.goodbye_bound(),
+            Phase::WrappingUp(_) => Usd::ZERO,
             Phase::Over(_) => return Usd::ZERO,
         };
         let sentence = if self.last_words {
@@ -369,7 +365,17 @@ impl Call {
         } else {
             self.meter.sentence()
         };
-        goodbye.plus(sentence).plus(self.meter.minutes_until(until))
+        goodbye.plus(sentence).plus(self.minutes_aside())
+    }
+
+    /// The minutes that an ending begun now could run into.
+    fn minutes_aside(&self) -> Usd {
+        let ending_ms = self.rules.margins.ending_ms();
+        self.meter.minutes_until(match self.phase {
+            Phase::Connecting | Phase::Talking => self.now.plus(ending_ms + LATENESS_MS),
+            Phase::WrappingUp(_) => self.wrapping_since.plus(ending_ms).max(self.now),
+            Phase::Over(_) => self.now,
+        })
     }
 
     /// What may still be committed to.
