@@ -58,8 +58,43 @@ impl fmt::Display for Unable {
 
 impl std::error::Error for Unable {}
 
-/// One try: the HTTP status, or why there is none.
-type Tried = (Result<u16, &'static str>, RestOutcome);
+/// A question that got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// What was asked for, in words for a log.
+    pub purpose: &'static str,
+    /// What the carrier's answer means; [`RestOutcome::TryAgain`] when patience ran out.
+    pub outcome: RestOutcome,
+    /// The HTTP status of the last try; `None` when there was none.
+    pub status: Option<u16>,
+    /// What went wrong besides, in words for a log.
+    pub error: Option<&'static str>,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: ", self.purpose)?;
+        match (self.outcome, self.error, self.status) {
+            (RestOutcome::AlreadyOver, ..) => f.write_str("the carrier does not know the call"),
+            (_, Some(error), _) => f.write_str(error),
+            (_, None, Some(status)) => write!(f, "the carrier answered {status}"),
+            (_, None, None) => f.write_str("no answer"),
+        }
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// What came back of one try.
+struct Answer {
+    status: u16,
+    body: String,
+    /// There was more of it than is read.
+    is_cut: bool,
+}
+
+/// One try: the answer, or why there is none.
+type Tried = (Result<Answer, &'static str>, RestOutcome);
 
 impl Requests {
     /// With the usual patience.
@@ -100,16 +135,50 @@ impl Requests {
     /// Sends a request until it is answered for good or patience has run out ([`RestOutcome::TryAgain`]), and logs how
     /// that went. Neither the address nor the form is logged: they name accounts, calls and numbers.
     pub async fn perform(&self, request: RestRequest, carrier: &dyn Carrier) -> RestOutcome {
+        self.insist(&request, carrier).await.1
+    }
+
+    /// As [`Requests::perform`], for what the answer says: its body, of at most 64 KiB.
+    ///
+    /// # Errors
+    /// What went wrong. A call that the carrier does not know (any more) is [`RestOutcome::AlreadyOver`].
+    pub async fn ask(
+        &self,
+        request: RestRequest,
+        carrier: &dyn Carrier,
+    ) -> Result<String, Unanswered> {
+        let unanswered = |outcome, status, error| Unanswered {
+            purpose: request.purpose,
+            outcome,
+            status,
+            error,
+        };
+        match self.insist(&request, carrier).await {
+            // The rest was not read, and half an answer is none.
+            (Ok(answer), RestOutcome::Done) if answer.is_cut => Err(unanswered(
+                RestOutcome::Refused,
+                Some(answer.status),
+                Some("the answer is too long"),
+            )),
+            (Ok(answer), RestOutcome::Done) => Ok(answer.body),
+            (Ok(answer), outcome) => Err(unanswered(outcome, Some(answer.status), None)),
+            (Err(why), outcome) => Err(unanswered(outcome, None, Some(why))),
+        }
+    }
+
+    async fn insist(&self, request: &RestRequest, carrier: &dyn Carrier) -> Tried {
         let mut tries = 0;
         let (answer, outcome) = loop {
             tries += 1;
-            let tried = self.try_once(&request, carrier).await;
+            let tried = self.try_once(request, carrier).await;
             if tried.1 != RestOutcome::TryAgain || tries >= self.patience.tries {
                 break tried;
             }
             tokio::time::sleep(self.pause_after(tries)).await;
         };
-        let (purpose, status, error) = (request.purpose, answer.ok(), answer.err());
+        let purpose = request.purpose;
+        let status = answer.as_ref().ok().map(|answer| answer.status);
+        let error = answer.as_ref().err();
         match outcome {
             RestOutcome::Done | RestOutcome::AlreadyOver => {
                 tracing::info!(event = "carrier.request", purpose, ?outcome, status, tries);
@@ -125,12 +194,15 @@ impl Requests {
                 );
             }
         }
-        outcome
+        (answer, outcome)
     }
 
     async fn try_once(&self, request: &RestRequest, carrier: &dyn Carrier) -> Tried {
         match answer(self.build(request)).await {
-            Ok((status, body)) => (Ok(status), carrier.rest_outcome(status, &body)),
+            Ok(answer) => {
+                let outcome = carrier.rest_outcome(answer.status, &answer.body);
+                (Ok(answer), outcome)
+            }
             // An address that is none will not become one by waiting.
             Err(error) if error.is_builder() => (Err("not an address"), RestOutcome::Refused),
             Err(error) => {
@@ -168,17 +240,23 @@ impl Requests {
 }
 
 /// The status and the body, as much of it as is worth reading.
-async fn answer(request: RequestBuilder) -> Result<(u16, String), reqwest::Error> {
+async fn answer(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
     let mut response = request.send().await?;
     let mut body = Vec::new();
+    let mut is_cut = false;
     while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_ANSWER {
+        let room = LONGEST_ANSWER - body.len();
+        is_cut = chunk.len() > room;
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if is_cut {
             break;
         }
     }
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Ok((response.status().as_u16(), body))
+    Ok(Answer {
+        status: response.status().as_u16(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        is_cut,
+    })
 }
 
 #[cfg(test)]
@@ -220,6 +298,16 @@ mod tests {
 
     /// Hangs up a call at a server with this script: the outcome, and what the server saw.
     async fn hang_up(script: Script) -> (RestOutcome, Vec<String>) {
+        at_server(script, hang_up_at).await
+    }
+
+    /// Asks for a call's record at a server with this script.
+    async fn ask(script: Script) -> (Result<String, Unanswered>, Vec<String>) {
+        at_server(script, ask_at).await
+    }
+
+    /// Does something at a server with this script: what came of it, and what the server saw.
+    async fn at_server<T>(script: Script, work: impl AsyncFnOnce(String) -> T) -> (T, Vec<String>) {
         let server = Server {
             script: Arc::new(Mutex::new(script)),
             seen: Arc::default(),
@@ -230,13 +318,27 @@ mod tests {
             .fallback(serve)
             .with_state(server.clone());
         let serving = tokio::spawn(async { axum::serve(listener, doors).await });
-        let outcome = hang_up_at(api_base).await;
+        let outcome = work(api_base).await;
         serving.abort();
         let seen = server.seen.lock().unwrap().clone();
         (outcome, seen)
     }
 
     async fn hang_up_at(api_base: String) -> RestOutcome {
+        let (carrier, requests) = ours(api_base);
+        let request = carrier
+            .rest(&Id::from("CA1"), &Command::Complete { after_ms: 0 })
+            .unwrap();
+        requests.perform(request, &*carrier).await
+    }
+
+    async fn ask_at(api_base: String) -> Result<String, Unanswered> {
+        let (carrier, requests) = ours(api_base);
+        let request = carrier.ask_record(&Id::from("CA1"));
+        requests.ask(request, &*carrier).await
+    }
+
+    fn ours(api_base: String) -> (Box<dyn Carrier>, Requests) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let patience = Patience {
             timeout: Duration::from_millis(300),
@@ -252,11 +354,8 @@ mod tests {
             auth_token: token.clone(),
             verify_signature: true,
         });
-        let request = carrier
-            .rest(&Id::from("CA1"), &Command::Complete { after_ms: 0 })
-            .unwrap();
         let requests = Requests::with_patience("AC1".to_string(), token, patience).unwrap();
-        requests.perform(request, &*carrier).await
+        (carrier, requests)
     }
 
     #[tokio::test]
@@ -266,6 +365,47 @@ mod tests {
         let expected =
             "POST /2010-04-01/Accounts/AC1/Calls/CA1.json Status=completed Basic QUMxOnRva2Vu";
         assert_eq!(seen, [expected]);
+    }
+
+    #[tokio::test]
+    async fn a_question_is_asked_until_it_is_answered_and_its_answer_is_told() {
+        let record = r#"{"sid":"CA1","status":"completed"}"#;
+        let (answer, seen) = ask(vec![Some((503, "")), Some((200, record))]).await;
+        assert_eq!(answer.as_deref(), Ok(record));
+        let expected = "GET /2010-04-01/Accounts/AC1/Calls/CA1.json  Basic QUMxOnRva2Vu";
+        assert_eq!(seen, [expected, expected]);
+    }
+
+    #[tokio::test]
+    async fn a_question_without_an_answer_says_what_went_wrong() {
+        let told = async |script: Script| ask(script).await.0.unwrap_err().to_string();
+        for (status, said) in [
+            (
+                404,
+                "cannot read the call's record: the carrier does not know the call",
+            ),
+            (
+                401,
+                "cannot read the call's record: the carrier answered 401",
+            ),
+        ] {
+            assert_eq!(told(vec![Some((status, ""))]).await, said);
+        }
+        let busy = told(vec![Some((500, "")); 4]).await;
+        assert_eq!(
+            busy,
+            "cannot read the call's record: the carrier answered 500"
+        );
+        let hanging = told(vec![None; 4]).await;
+        assert_eq!(hanging, "cannot read the call's record: timed out");
+        let long: &'static str = " ".repeat(LONGEST_ANSWER + 1).leak();
+        let long = told(vec![Some((200, long))]).await;
+        assert_eq!(
+            long,
+            "cannot read the call's record: the answer is too long"
+        );
+        let nowhere = ask_at("nowhere".into()).await.unwrap_err();
+        assert_eq!(nowhere.error, Some("not an address"));
     }
 
     #[tokio::test]

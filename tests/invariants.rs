@@ -4,7 +4,7 @@
 //! twice, for the same inputs must have the same outputs; `RINGFENCE_TRACE` prints all that happens.
 
 use ringfence::call::invariants::Checker;
-use ringfence::call::rules::{Cap, Margins, Rules};
+use ringfence::call::rules::{Cap, Edge, Margins, Rules};
 use ringfence::call::{Call, Input, Order, Output, Phase, Ticket, Verdict};
 use ringfence::carrier::{self, Mark};
 use ringfence::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
@@ -93,6 +93,14 @@ fn random_rules(random: &mut Random) -> Rules {
         minute: Usd::from_micros(random.below(30_000)),
         say: Usd::from_micros(random.below(3_000)),
         answer_timeout_ms: 1_000 + random.below(8_000),
+        edge: Edge {
+            tell: random.chance(80),
+            shorten: random.chance(80),
+            shrink: random.chance(80),
+            min_output_tokens: 160 + random.below(3) as u32 * 100,
+        },
+        context_tokens: 500 + random.below(4_000),
+        keep_turns: random.below(4) as u32,
         margins: Margins::default(),
     }
 }
@@ -222,7 +230,12 @@ impl World {
                 ]),
                 usage: random_usage(random),
             },
-            54..57 => self.complaint(random),
+            54..56 => self.complaint(random),
+            56 => Event::Said {
+                response: self.response(random),
+                item: self.item(random),
+                text: "so many words".into(),
+            },
             57 if random.chance(10) => Event::Lost(Loss::Dropped),
             58 if random.chance(5) => Event::Configured(Err("tools")),
             _ => Event::Truncated {

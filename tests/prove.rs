@@ -17,7 +17,7 @@ fn told(proof: &Proof) -> String {
 #[test]
 fn no_call_costs_more_than_its_cap_or_than_it_was_charged() {
     let bound: Vec<_> = HAZARDS.iter().filter(|hazard| !hazard.breaks).collect();
-    let proof = prove(&bound, 200, 1);
+    let proof = prove(&bound, 400, 1);
     assert!(proof.is_kept(), "{}", told(&proof));
     for (hazard, tally) in &proof.tallies {
         assert!(tally.calls >= 6, "{}", hazard.name);

@@ -22,6 +22,8 @@ pub trait Outside {
     fn open_model(&mut self, address: Address);
     /// Close the model's socket.
     fn close_model(&mut self);
+    /// Close the carrier's socket; nothing more is said over it.
+    fn close_carrier(&mut self);
     /// The carrier spoke nonsense, and is told so when its socket is closed.
     fn carrier_garbled(&mut self, what: &'static str);
     /// Perform this request, after so many milliseconds.
@@ -265,8 +267,7 @@ impl Line {
             Command::Play { mark, ms } => self.take_mouthful(mark.item, *ms),
             Command::Clear => self.mouth.clear(),
             Command::LastWords(sentence) => return outside.last_words(sentence.clone()),
-            // The socket closes when everything is said: the line has nothing left to do then.
-            Command::Close => return,
+            Command::Close => return outside.close_carrier(),
             Command::Limit { .. } | Command::Complete { .. } => {
                 let after_ms = match command {
                     Command::Complete { after_ms } => *after_ms,

@@ -266,21 +266,8 @@ impl Desk {
 
     /// Sends what is still to be sent, closes what is open, and sees the carrier's requests through.
     async fn finish(mut self) {
-        let (code, reason) = self.carrier_close;
-        // A stream that opens only now finds nobody, and is told so at once.
-        self.door = None;
-        // What the carrier asks for when the stream has closed must be decided before it closes.
-        let _ = self.last_words.set(None);
-        let carrier = self.carrier.take().map(|wire| {
-            wire.close(ws::Message::Close(Some(ws::CloseFrame {
-                code,
-                reason: reason.into(),
-            })))
-        });
+        self.close_carrier();
         self.close_model();
-        if let Some(carrier) = carrier {
-            carrier.await;
-        }
         while self.performing.join_next().await.is_some() {}
     }
 }
@@ -307,6 +294,21 @@ impl Outside for Desk {
         if let Some(wire) = self.model.take() {
             self.performing
                 .spawn(wire.close(tungstenite::Message::Close(None)));
+        }
+    }
+
+    fn close_carrier(&mut self) {
+        let (code, reason) = self.carrier_close;
+        // A stream that opens only now finds nobody, and is told so at once.
+        self.door = None;
+        // What the carrier asks for when the stream has closed must be decided before it closes.
+        let _ = self.last_words.set(None);
+        if let Some(wire) = self.carrier.take() {
+            self.performing
+                .spawn(wire.close(ws::Message::Close(Some(ws::CloseFrame {
+                    code,
+                    reason: reason.into(),
+                }))));
         }
     }
 

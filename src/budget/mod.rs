@@ -18,6 +18,18 @@ pub struct Settings {
     pub agent_day: Usd,
     /// Every call of one caller in a day.
     pub caller_day: Usd,
+    /// What becomes of live calls when what they spend can no longer be written down.
+    pub on_store_failure: OnStoreFailure,
+}
+
+/// What becomes of live calls when the store of the budgets, or the ledger, fails. New ones are refused either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStoreFailure {
+    /// They go on with what they were granted, and are granted no more.
+    #[default]
+    FinishWithinGrant,
+    /// They say goodbye at once.
+    HangUp,
 }
 
 /// Whose money it is. A call draws on three accounts at once.
@@ -239,6 +251,7 @@ mod tests {
             day: cents(100),
             agent_day: cents(60),
             caller_day: cents(30),
+            on_store_failure: OnStoreFailure::default(),
         })
     }
 
@@ -305,6 +318,7 @@ mod tests {
             day: cents(20),
             agent_day: cents(20),
             caller_day: cents(20),
+            on_store_failure: OnStoreFailure::default(),
         };
         let today = || DAY.load(Ordering::Relaxed);
         let budget = Arc::new(Budget {
@@ -330,6 +344,7 @@ mod tests {
             day: cents(50),
             agent_day: cents(100),
             caller_day: cents(100),
+            on_store_failure: OnStoreFailure::default(),
         };
         let budget = Budget::new(settings);
         let taken: Vec<_> = std::thread::scope(|scope| {

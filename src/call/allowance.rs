@@ -37,6 +37,11 @@ impl Allowance {
         self.granted
     }
 
+    /// The most that the limit may yet become.
+    pub fn most(&self) -> Usd {
+        if self.last { self.granted } else { self.cap }
+    }
+
     /// Whether more than is granted now may yet be granted.
     pub fn may_grow(&self) -> bool {
         self.granted < self.cap && !self.last

@@ -9,12 +9,22 @@ use super::timers::Timer;
 use super::{Call, Output, Phase};
 use crate::pricing::{TranscriptionUsage, Usage};
 use crate::realtime::{
-    Code, Command as ToModel, Complaint, Gravity, Loss, Request, RequestKind, Status,
+    Code, Command as ToModel, Complaint, Gravity, Item, Loss, Request, RequestKind, Status,
 };
 use crate::units::{CallTime, Id, Usd};
 
 /// Answers that fail in a row before the model counts as lost.
 const MAX_FAILURES: u32 = 3;
+
+/// So long an answer may be open, at most as a rule, and the call's ending after it.
+const OPEN_MS: u64 = 30_000;
+
+/// With room for fewer of the shortest answers than this, the memory is made smaller.
+const SHORT_ANSWERS: u64 = 3;
+
+/// Without a cache, so many items are replaced at once, two turns: what lies between two replacements shows whether there is a cache
+/// by now.
+const WORTHWHILE_ITEMS: usize = 4;
 
 /// The pause before a failed answer is asked for again; doubled each time.
 const RETRY_MS: u64 = 500;
@@ -29,11 +39,25 @@ impl Call {
             return;
         }
         let most = u64::from(self.rules.max_output_tokens);
-        let fitting = self.meter.longest_answer(self.room()).min(most);
+        let least = if self.rules.edge.shorten {
+            self.rules.shortest_answer()
+        } else {
+            most
+        };
+        // An answer that takes all there is leaves nothing for a minute that begins before it is reported, and so ends the call there.
+        // A shorter one does not, if there is money for both.
+        let ahead = self.now.plus(OPEN_MS);
+        let minute = self.meter.minutes_until(ahead).less(self.minutes_aside());
+        let whole = self.meter.longest_answer(self.room()).min(most);
+        let beside = self
+            .meter
+            .longest_answer(self.room().less(minute))
+            .min(most);
+        let fitting = if beside >= least { beside } else { whole };
         if fitting < most && self.allowance.is_asked() {
             return;
         }
-        if fitting < u64::from(self.rules.margins.min_output_tokens) {
+        if fitting < least {
             return self.wrap_up(self.money_cause(), out);
         }
         let nonce = self.turns.nonce();
@@ -112,6 +136,7 @@ impl Call {
                 } else {
                     let at = self.now.plus(self.rules.answer_timeout_ms);
                     self.timers.set(Timer::Answer, at);
+                    self.words.agent_spoke(item, until_ms);
                 }
                 self.playback.receive(item, until_ms);
             }
@@ -124,7 +149,22 @@ impl Call {
         }
     }
 
-    pub(super) fn response_done(
+    /// A response is over. One that does not repeat its nonce may be known by its name.
+    pub(super) fn response_reported(
+        &mut self,
+        response: &Id,
+        nonce: Option<u64>,
+        status: &Status,
+        usage: Option<&Usage>,
+        out: &mut Vec<Output>,
+    ) {
+        let nonce = nonce
+            .filter(|nonce| self.turns.is_ours(*nonce))
+            .or(self.turns.nonce_of(response));
+        self.response_done(response, nonce, status, usage, out);
+    }
+
+    fn response_done(
         &mut self,
         response: &Id,
         nonce: Option<u64>,
@@ -160,8 +200,51 @@ impl Call {
             }
             Status::Failed(_) | Status::Completed | Status::Cancelled | Status::Incomplete => {
                 self.turns.failures = 0;
+                self.make_room(out);
             }
         }
+    }
+
+    /// Replaces old sound by its words, when that pays. While the provider's cache serves what was read before, reading it again
+    /// costs next to nothing, and any change of it costs one reading of all that follows; so it waits until the money runs short, for
+    /// every answer must be payable as if nothing were cached, or until the provider would begin to drop what was said. Without a
+    /// cache it pays as soon as there is something to replace.
+    ///
+    /// The bound of an answer falls with the first report after the replacement, and not before: how much sound an item holds is known
+    /// to the provider alone.
+    fn make_room(&mut self, out: &mut Vec<Output>) {
+        let keep = self.rules.keep_turns;
+        let old_items = self.words.old_items(keep);
+        if self.phase != Phase::Talking
+            || self.turns.is_answering()
+            || !self.rules.edge.shrink
+            || old_items == 0
+        {
+            return;
+        }
+        let used = self.meter.committed().plus(self.set_aside());
+        let room = self.allowance.most().less(used);
+        let short = self.meter.longest_answer(room) < self.rules.shortest_answer() * SHORT_ANSWERS;
+        let full = self.meter.memory_tokens() * 4 > self.rules.context_tokens * 3;
+        let uncached = !self.meter.is_cached() && old_items >= WORTHWHILE_ITEMS;
+        if !(short || full || uncached) {
+            return;
+        }
+        let Some(old) = self.words.take_old(keep) else {
+            return;
+        };
+        self.meter.edited();
+        if let Some(last) = old.items.last().filter(|_| !old.note.is_empty()) {
+            self.meter.added_text(old.note.len());
+            out.push(Output::Realtime(ToModel::Insert {
+                after: last.clone(),
+                item: Item::System(old.note),
+            }));
+        }
+        let items = old.items.len() as u64;
+        let delete = |item| Output::Realtime(ToModel::Delete { item });
+        out.extend(old.items.into_iter().map(delete));
+        self.record(What::Condensed { items }, out);
     }
 
     fn stray_done(&mut self, response: &Id, usage: Option<&Usage>, out: &mut Vec<Output>) {

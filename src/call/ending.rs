@@ -7,9 +7,9 @@
 
 use super::record::{Cause, Ending, Goodbye, Side, What};
 use super::timers::Timer;
-use super::{Ask, Call, Output, Phase};
+use super::{Ask, Call, Input, Output, Phase};
 use crate::carrier::Command as ToCarrier;
-use crate::realtime::{Command as ToModel, Loss, Request, RequestKind};
+use crate::realtime::{Command as ToModel, Event, Loss, Request, RequestKind};
 
 /// How long a mark may be late.
 const MARK_PATIENCE_MS: u64 = 1_000;
@@ -204,9 +204,76 @@ impl Call {
         self.close(Ending::CutOff(cause), out);
     }
 
-    /// The last thing a call does. What was never reported is charged at the most it could have cost, and so is the minute that
-    /// the hang-up may still run into.
+    /// The call is over for the caller: nothing more is said, asked for or listened to. What is asked for and not reported may still
+    /// be, for a moment: a report is cheaper than its bound.
     pub(super) fn close(&mut self, ending: Ending, out: &mut Vec<Output>) {
+        let margins = self.rules.margins;
+        let until = match (ending, self.last_words) {
+            (Ending::CallerHungUp, _) => self.now,
+            (_, true) => self.now.plus(margins.sentence_ms + margins.hangup_ms),
+            (_, false) => self.now.plus(margins.hangup_ms),
+        };
+        // The minute that the hang-up may still run into is charged too.
+        while let Some((minute, cost)) = self.meter.minute(until) {
+            self.record(What::Minute { minute, cost }, out);
+        }
+        self.phase = Phase::Over(ending);
+        self.over_ms = self.now.millis();
+        self.timers = super::Timers::default();
+        if self.ready
+            && let Some(answer) = self.turns.open().filter(|answer| !answer.unwanted)
+        {
+            let response = answer.response.clone();
+            out.push(Output::Realtime(ToModel::Cancel { response }));
+        }
+        self.turns.abandon();
+        self.unheard = self.meter.speech_cost(self.playback.unheard_ms(self.now));
+        out.push(Output::Carrier(ToCarrier::Close));
+        if ending != Ending::CallerHungUp {
+            let after_ms = until.since(self.now);
+            out.push(Output::Carrier(ToCarrier::Complete { after_ms }));
+        }
+        self.timers
+            .set(Timer::Reports, self.now.plus(margins.reports_ms));
+        self.settle_if_all_is_told(out);
+    }
+
+    /// The call is over, and waits for reports: nothing else is news.
+    pub(super) fn report_came(&mut self, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Realtime(Event::ResponseDone {
+                response,
+                nonce,
+                status,
+                usage,
+            }) => self.response_reported(&response, nonce, &status, usage.as_ref(), out),
+            Input::Realtime(Event::Committed { item }) => self.meter.committed_item(&item),
+            Input::Realtime(Event::Transcribed { item, usage, .. }) => {
+                self.transcribed(&item, usage.as_ref(), out);
+            }
+            Input::Realtime(Event::TranscriptionFailed { item }) => {
+                self.transcribed(&item, None, out);
+            }
+            Input::Realtime(Event::Complained(complaint)) => self.complained(complaint, out),
+            Input::Realtime(Event::Lost(_)) => self.ready = false,
+            Input::Carrier(_) | Input::Realtime(_) | Input::Budget(_) | Input::Order(_) => {}
+            Input::Wake => {}
+        }
+        self.settle_if_all_is_told(out);
+    }
+
+    fn settle_if_all_is_told(&mut self, out: &mut Vec<Output>) {
+        if !self.ready || !self.meter.awaits_reports() {
+            self.settle(out);
+        }
+    }
+
+    /// The last thing a call does. What was never reported is charged at the most it could have cost.
+    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        let Phase::Over(ending) = self.phase else {
+            return;
+        };
+        self.timers = super::Timers::default();
         let (model, transcription) = self.meter.close();
         if !model.plus(transcription).is_zero() {
             self.record(
@@ -217,23 +284,8 @@ impl Call {
                 out,
             );
         }
-        let margins = self.rules.margins;
-        let until = match (ending, self.last_words) {
-            (Ending::CallerHungUp, _) => self.now,
-            (_, true) => self.now.plus(margins.sentence_ms + margins.hangup_ms),
-            (_, false) => self.now.plus(margins.hangup_ms),
-        };
-        while let Some((minute, cost)) = self.meter.minute(until) {
-            self.record(What::Minute { minute, cost }, out);
-        }
-        self.phase = Phase::Over(ending);
-        self.timers = super::Timers::default();
+        self.settled = true;
         out.push(Output::Realtime(ToModel::Close));
-        out.push(Output::Carrier(ToCarrier::Close));
-        if ending != Ending::CallerHungUp {
-            let after_ms = until.since(self.now);
-            out.push(Output::Carrier(ToCarrier::Complete { after_ms }));
-        }
         out.push(Output::Budget(Ask::Settle(self.spent())));
         let summary = self.summary(ending);
         self.record(What::Ended(summary), out);

@@ -8,8 +8,9 @@
 //! at most a token for each byte of text, ten a second of the caller's sound, and fourteen an item (facts: section 5.1). A report
 //! may lower it; a request of ours never does.
 
+use super::listening::Listening;
 use super::rules::Rules;
-use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
+use crate::pricing::{ModelPrice, TranscriptionUsage, Usage};
 use crate::units::{CallTime, Id, Usd};
 
 use super::record::Cost;
@@ -17,15 +18,13 @@ use super::record::Cost;
 /// Tokens that mark the borders of an item, at most.
 const ITEM_TOKENS: u64 = 14;
 /// Milliseconds of the caller's sound in one token.
-const HEARD_MS_PER_TOKEN: u64 = 100;
+pub const HEARD_MS_PER_TOKEN: u64 = 100;
 /// Milliseconds of the model's speech in one token.
 const SPOKEN_MS_PER_TOKEN: u64 = 50;
-/// Sound that is under way while news of a complete item comes the other way.
-const IN_FLIGHT_MS: u64 = 500;
-/// The most that rounding up adds to an item: a second, where seconds are billed.
-const ROUNDING_MS: u64 = 1_000;
 /// How much of the caller can be listened to beyond the length of an answer.
 const LISTENING_MS: u64 = 10_000;
+/// A beginning shorter than this may not be cached at all: the cache works in blocks of 64 (facts: section 5.1).
+const CACHEABLE_TOKENS: u64 = 128;
 /// Milliseconds in a carrier's minute.
 pub const MINUTE_MS: u64 = 60_000;
 
@@ -92,7 +91,6 @@ pub enum Reported {
 #[derive(Clone, Debug)]
 pub struct Meter {
     model: ModelPrice,
-    transcription: Option<TranscriptionPrice>,
     minute: Usd,
     say: Usd,
     goodbye: Usd,
@@ -102,15 +100,15 @@ pub struct Meter {
     /// What was added to the memory after the open answer was asked for, which its report cannot know.
     since: Memory,
     open: Vec<Open>,
-    /// Caller sound sent and not yet part of an item.
-    loose_ms: u64,
-    /// Items whose transcription is not reported: how much of the sound sent before each is not accounted for by an earlier one.
-    untold: Vec<(Id, u64)>,
-    /// Sound that an item may hold beyond what was sent since the last one: what the provider keeps from before speech, and what
-    /// was under way when we learnt that an item was complete.
-    padding_ms: u64,
+    listening: Listening,
     /// The largest nonce asked under.
     issued: u64,
+    /// What the last report read, in tokens.
+    read: u64,
+    /// What was read before is served from the provider's cache, as far as the reports tell.
+    cached: bool,
+    /// The memory was changed since the last report, so that its beginning cannot have come from the cache.
+    edited: bool,
     /// Nonces that an error released: a report under one of them was not to come.
     released: Vec<u64>,
 }
@@ -125,7 +123,6 @@ impl Meter {
         let spoken = speech(&rules.model, u64::from(rules.margins.goodbye_tokens));
         Meter {
             model: rules.model,
-            transcription: rules.transcription,
             minute: rules.minute,
             say: rules.say,
             goodbye: goodbye.cost(&rules.model).plus(spoken),
@@ -137,10 +134,11 @@ impl Meter {
             },
             since: Memory::default(),
             open: Vec::new(),
-            loose_ms: 0,
-            untold: Vec::new(),
-            padding_ms: rules.prefix_padding_ms + IN_FLIGHT_MS,
+            listening: Listening::new(rules.transcription, rules.prefix_padding_ms),
             issued: 0,
+            read: 0,
+            cached: true,
+            edited: false,
             released: Vec::new(),
         }
     }
@@ -158,64 +156,34 @@ impl Meter {
     /// What is settled and what is spoken for.
     pub fn committed(&self) -> Usd {
         let open: Usd = self.open.iter().map(|open| open.bound).sum();
-        let untold = self.untold_bound(0).plus(self.spare());
-        self.cost.total().plus(open).plus(untold)
+        self.cost.total().plus(open).plus(self.listening.bound(0))
     }
 
     /// The most that may still be owed for what is asked for and not reported, with the caller listened to for a while longer.
     pub fn reserved(&self) -> Usd {
         let open: Usd = self.open.iter().map(|open| open.bound).sum();
-        open.plus(self.untold_bound(LISTENING_MS))
-            .plus(self.spare())
-    }
-
-    /// The most that transcribing what was sent, and `more_ms` besides, can cost. Each item is rounded up by itself, as it is billed;
-    /// one that was closed without new sound has its share in an earlier one.
-    fn untold_bound(&self, more_ms: u64) -> Usd {
-        let untold: Usd = self.untold.iter().map(|(_, ms)| self.telling(*ms)).sum();
-        untold.plus(self.telling(self.loose_ms.saturating_add(more_ms)))
-    }
-
-    /// The most that transcribing an item out of this much new sound can cost.
-    fn telling(&self, ms: u64) -> Usd {
-        match &self.transcription {
-            Some(price) if ms > 0 => price.bound(ms.saturating_add(self.padding_ms)),
-            Some(_) | None => Usd::ZERO,
-        }
-    }
-
-    /// Kept for an item whose beginning was heard as the end of an earlier one, which is transcribed twice.
-    fn spare(&self) -> Usd {
-        self.transcription
-            .map_or(Usd::ZERO, |price| price.bound(self.padding_ms))
+        open.plus(self.listening.bound(LISTENING_MS))
     }
 
     /// What sending `ms` more of the caller's sound commits.
     pub fn forwarding(&self, ms: u64) -> Usd {
-        self.untold_bound(ms).less(self.untold_bound(0))
+        self.listening.forwarding(ms)
     }
 
     /// Caller sound was sent.
     pub fn forwarded(&mut self, ms: u64) {
-        self.loose_ms = self.loose_ms.saturating_add(ms);
+        self.listening.forwarded(ms);
     }
 
     /// The caller's sound sent so far became an item.
     pub fn committed_item(&mut self, item: &Id) {
-        let ms = std::mem::take(&mut self.loose_ms);
+        let ms = self.listening.committed_item(item);
         self.remember(self.heard(ms, 1));
-        if self.transcription.is_none() {
-            return;
-        }
-        match self.untold.iter_mut().find(|(known, _)| known == item) {
-            Some((_, known_ms)) => *known_ms = known_ms.saturating_add(ms),
-            None => self.untold.push((item.clone(), ms)),
-        }
     }
 
     /// The caller's sound in the memory, as so many items.
     fn heard(&self, ms: u64, items: u64) -> Memory {
-        let each = self.padding_ms.div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS;
+        let each = self.listening.padding_ms().div_ceil(HEARD_MS_PER_TOKEN) + ITEM_TOKENS;
         let audio = ms.div_ceil(HEARD_MS_PER_TOKEN);
         Memory {
             text: 0,
@@ -239,7 +207,8 @@ impl Meter {
     /// What reading the whole memory again can cost, with the sound that may become an item before the answer begins.
     fn reading(&self) -> Usd {
         // It takes a second of speech and silence, at the least, to make a turn.
-        let loose = self.heard(self.loose_ms, 1 + self.loose_ms / 1_000);
+        let loose_ms = self.listening.loose_ms();
+        let loose = self.heard(loose_ms, 1 + loose_ms / 1_000);
         self.memory.and(loose).cost(&self.model)
     }
 
@@ -262,10 +231,7 @@ impl Meter {
 
     /// A token of the answer, and the caller for as long as it is heard.
     fn spoken_and_listened(&self) -> Usd {
-        let a_second = self
-            .untold_bound(2_000)
-            .less(self.untold_bound(1_000))
-            .nanos();
+        let a_second = self.listening.a_second().nanos();
         let listened = a_second.div_ceil(1_000 / SPOKEN_MS_PER_TOKEN);
         speech(&self.model, 1).plus(Usd::from_nanos(listened))
     }
@@ -326,6 +292,7 @@ impl Meter {
                 Some(usage) => {
                     let after = memory_after(usage).and(self.since);
                     let lowers = complete && usage.text_in + usage.audio_in + usage.unknown_in > 0;
+                    self.look_at_cache(usage);
                     self.memory = if lowers { after } else { after.or(self.memory) };
                 }
                 None => self.remember(Memory {
@@ -338,6 +305,30 @@ impl Meter {
             cost,
             bound: open.bound,
         }
+    }
+
+    /// Whether the provider's cache serves what was read before: only a report after an unchanged beginning can tell.
+    fn look_at_cache(&mut self, usage: &Usage) {
+        if self.read >= CACHEABLE_TOKENS && !self.edited {
+            self.cached = usage.cached_text + usage.cached_audio + usage.cached_image > 0;
+        }
+        self.read = usage.text_in + usage.audio_in + usage.image_in + usage.unknown_in;
+        self.edited = false;
+    }
+
+    /// Something in the middle of the memory was replaced.
+    pub fn edited(&mut self) {
+        self.edited = true;
+    }
+
+    /// Whether reading the same again is cheap, as far as the reports tell.
+    pub fn is_cached(&self) -> bool {
+        self.cached
+    }
+
+    /// What the memory holds at most, in tokens.
+    pub fn memory_tokens(&self) -> u64 {
+        self.memory.text.saturating_add(self.memory.audio)
     }
 
     /// What was asked for under this nonce was refused whole and costs nothing.
@@ -370,49 +361,14 @@ impl Meter {
 
     /// An item's transcription was reported, or failed: without usage it is charged at its bound. Tells cost and bound; `None`:
     /// reported before.
-    ///
-    /// Two items may come out of one stretch of sound. So what an item leaves of its share passes to the next one that is untold,
-    /// and what it takes beyond it comes out of the others' shares.
     pub fn transcribed(
         &mut self,
         item: &Id,
         usage: Option<&TranscriptionUsage>,
     ) -> Option<(Usd, Usd)> {
-        let price = self.transcription?;
-        let place = self.untold.iter().position(|(untold, _)| untold == item)?;
-        let (_, share_ms) = self.untold.remove(place);
-        let told_ms = usage.map_or(share_ms, |usage| match usage {
-            TranscriptionUsage::Tokens { audio_in, .. } => {
-                audio_in.saturating_mul(HEARD_MS_PER_TOKEN)
-            }
-            TranscriptionUsage::Duration { millis } => *millis,
-        });
-        let borrowed_ms = self.borrow(told_ms.saturating_sub(share_ms));
-        if let Some((_, next_ms)) = self.untold.get_mut(place) {
-            // Less what rounding this one up has taken.
-            let left_ms = share_ms.saturating_sub(told_ms).saturating_sub(ROUNDING_MS);
-            *next_ms = next_ms.saturating_add(left_ms);
-        }
-        let bound = price.bound(
-            share_ms
-                .saturating_add(borrowed_ms)
-                .saturating_add(self.padding_ms),
-        );
-        let cost = usage.map_or(self.telling(share_ms), |usage| price.cost(usage));
+        let (cost, bound) = self.listening.transcribed(item, usage)?;
         self.cost.transcription = self.cost.transcription.plus(cost);
         Some((cost, bound))
-    }
-
-    /// Takes this much sound out of the shares of items that are not told, and of what is no item yet; tells how much there was.
-    fn borrow(&mut self, wanted_ms: u64) -> u64 {
-        let mut missing_ms = wanted_ms;
-        let shares = self.untold.iter_mut().map(|(_, ms)| ms);
-        for share_ms in shares.chain([&mut self.loose_ms]) {
-            let taken_ms = missing_ms.min(*share_ms);
-            *share_ms -= taken_ms;
-            missing_ms -= taken_ms;
-        }
-        wanted_ms - missing_ms
     }
 
     /// The minute that `now` lies in has begun; tells each that had not been counted, and its price.
@@ -437,12 +393,15 @@ impl Meter {
         self.say
     }
 
+    /// Whether anything is asked for that a report may yet settle.
+    pub fn awaits_reports(&self) -> bool {
+        !self.open.is_empty() || self.listening.awaits_reports()
+    }
+
     /// The session is closed: what was never reported is charged at its bound.
     pub fn close(&mut self) -> (Usd, Usd) {
         let model: Usd = self.open.drain(..).map(|open| open.bound).sum();
-        let transcription = self.untold_bound(0);
-        self.untold.clear();
-        self.loose_ms = 0;
+        let transcription = self.listening.close();
         self.cost.model = self.cost.model.plus(model);
         self.cost.transcription = self.cost.transcription.plus(transcription);
         (model, transcription)

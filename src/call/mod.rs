@@ -9,7 +9,9 @@
 //! | [`timers`] | what is being waited for, and until when |
 //! | [`playback`] | what the caller has actually heard |
 //! | [`turns`] | who may speak |
+//! | [`words`] | what old sound is replaced by |
 //! | [`meter`] | what it has cost, and what one more answer could cost |
+//! | [`listening`] | what transcribing the caller can cost |
 //! | [`allowance`] | what may be spent |
 //! | [`talking`] | what follows from what either side says |
 //! | [`answering`] | when an answer is asked for, and what becomes of it |
@@ -20,6 +22,7 @@ pub mod allowance;
 pub mod answering;
 pub mod ending;
 pub mod invariants;
+pub mod listening;
 pub mod meter;
 pub mod playback;
 pub mod record;
@@ -29,6 +32,7 @@ pub mod talking;
 mod tests;
 pub mod timers;
 pub mod turns;
+pub mod words;
 
 use crate::units::{CallId, CallTime, Usd};
 use crate::{carrier, realtime};
@@ -41,6 +45,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use timers::{Timer, Timers};
 use turns::Turns;
+use words::Words;
 
 /// A call that may begin: what admission hands over.
 #[derive(Clone, Debug)]
@@ -134,6 +139,7 @@ pub struct Call {
     timers: Timers,
     playback: Playback,
     turns: Turns,
+    words: Words,
     meter: Meter,
     allowance: Allowance,
     /// When the media stream opened.
@@ -159,6 +165,12 @@ pub struct Call {
     /// The model was lost before there was anybody to tell.
     lost_early: bool,
     interruptions: u32,
+    /// When the call was over for the caller, in milliseconds.
+    over_ms: u64,
+    /// What the speech cost that nobody heard.
+    unheard: Usd,
+    /// The budgets were told what the call cost; nothing follows.
+    settled: bool,
     /// What the last fact covers: spent and reserved.
     covered: Usd,
     /// What had been spent, once a second or less often, for the last minute.
@@ -176,6 +188,7 @@ impl Call {
             timers: Timers::default(),
             playback: Playback::new(rules.lead_ms, rules.message_frames_ms()),
             turns: Turns::default(),
+            words: Words::default(),
             meter: Meter::new(&rules),
             allowance: Allowance::new(rules.spend.end, ticket.granted),
             answered: None,
@@ -192,6 +205,9 @@ impl Call {
             last_words: false,
             lost_early: false,
             interruptions: 0,
+            over_ms: 0,
+            unheard: Usd::ZERO,
+            settled: false,
             covered: Usd::ZERO,
             spent_before: VecDeque::new(),
             rules,
@@ -224,6 +240,9 @@ impl Call {
         if !self.begun {
             self.begin(out);
         }
+        if self.is_over() {
+            return self.handle_over(input, out);
+        }
         while !self.is_over()
             && let Some(timer) = self.timers.take_due(self.now)
         {
@@ -246,6 +265,17 @@ impl Call {
             self.say_what_is_owed(out);
             self.watch(out);
         }
+    }
+
+    /// The call is over; until all of it is settled it may wait for reports.
+    fn handle_over(&mut self, input: Input, out: &mut Vec<Output>) {
+        if self.settled {
+            return;
+        }
+        if self.timers.take_due(self.now).is_some() {
+            return self.settle(out);
+        }
+        self.report_came(input, out);
     }
 
     fn is_over(&self) -> bool {
@@ -296,6 +326,8 @@ impl Call {
             Timer::GoodbyeStart => self.goodbye_is_late(out),
             Timer::GoodbyeEnd => self.goodbye_is_over(out),
             Timer::Hush => self.hush(out),
+            // Set only when the call is over, and taken there.
+            Timer::Reports => {}
         }
     }
 
@@ -323,13 +355,9 @@ impl Call {
     /// What must not be spent on anything else: the goodbye while it is not asked for, the carrier's sentence while it is not
     /// said, and the minute that an ending begun now could run into.
     fn set_aside(&self) -> Usd {
-        let ending_ms = self.rules.margins.ending_ms();
-        let (goodbye, until) = match self.phase {
-            Phase::Connecting | Phase::Talking => (
-                self.meter.goodbye_bound(),
-                self.now.plus(ending_ms + LATENESS_MS),
-            ),
-            Phase::WrappingUp(_) => (Usd::ZERO, self.wrapping_since.plus(ending_ms).max(self.now)),
+        let goodbye = match self.phase {
+            Phase::Connecting | Phase::Talking => self.meter.goodbye_bound(),
+            Phase::WrappingUp(_) => Usd::ZERO,
             Phase::Over(_) => return Usd::ZERO,
         };
         let sentence = if self.last_words {
@@ -337,7 +365,17 @@ impl Call {
         } else {
             self.meter.sentence()
         };
-        goodbye.plus(sentence).plus(self.meter.minutes_until(until))
+        goodbye.plus(sentence).plus(self.minutes_aside())
+    }
+
+    /// The minutes that an ending begun now could run into.
+    fn minutes_aside(&self) -> Usd {
+        let ending_ms = self.rules.margins.ending_ms();
+        self.meter.minutes_until(match self.phase {
+            Phase::Connecting | Phase::Talking => self.now.plus(ending_ms + LATENESS_MS),
+            Phase::WrappingUp(_) => self.wrapping_since.plus(ending_ms).max(self.now),
+            Phase::Over(_) => self.now,
+        })
     }
 
     /// What may still be committed to.
@@ -388,8 +426,7 @@ impl Call {
     }
 
     fn shortest_answer(&self) -> Usd {
-        self.meter
-            .answer_bound(u64::from(self.rules.margins.min_output_tokens))
+        self.meter.answer_bound(self.rules.shortest_answer())
     }
 
     fn longest_answer(&self) -> Usd {
@@ -420,13 +457,13 @@ impl Call {
         Summary {
             ending: Some(ending),
             answered: self.answered.is_some(),
-            duration_ms: self.now.millis(),
+            duration_ms: self.over_ms,
             minutes: self.meter.minutes(),
             turns: self.turns.count,
             interruptions: self.interruptions,
             goodbye: self.goodbye,
             cost: self.meter.cost(),
-            unheard: self.meter.speech_cost(self.playback.unheard_ms(self.now)),
+            unheard: self.unheard,
         }
     }
 }

@@ -158,6 +158,11 @@ pub enum What {
         /// Milliseconds that were generated and will not be heard.
         unheard_ms: u64,
     },
+    /// Old sound was replaced by its words in the model's memory.
+    Condensed {
+        /// Items that were replaced.
+        items: u64,
+    },
     /// The caller pressed a key. Which one is the caller's business.
     Digit,
     /// The goodbye begins.
@@ -263,6 +268,7 @@ impl What {
             | What::Listening
             | What::Warned(_)
             | What::Interrupted { .. }
+            | What::Condensed { .. }
             | What::Digit
             | What::WrappingUp(_)
             | What::BoundBroken { .. }
@@ -326,6 +332,7 @@ impl What {
             What::Unreported { .. } => "unreported",
             What::Warned(_) => "warned",
             What::Interrupted { .. } => "interrupted",
+            What::Condensed { .. } => "condensed",
             What::Digit => "digit",
             What::WrappingUp(_) => "wrapping-up",
             What::BoundBroken { .. } => "bound-broken",

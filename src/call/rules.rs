@@ -55,8 +55,38 @@ pub struct Rules {
     pub say: Usd,
     /// Seconds within which the model must begin to answer, in milliseconds.
     pub answer_timeout_ms: u64,
+    /// What the call gives up, rung by rung, before it says goodbye.
+    pub edge: Edge,
+    /// What one answer may have to read again, in tokens: from three quarters of it on, old sound is replaced by its text.
+    pub context_tokens: u64,
+    /// Turns whose sound the model keeps before it may be replaced by its text.
+    pub keep_turns: u32,
     /// The margins below, which no agent sets.
     pub margins: Margins,
+}
+
+/// The ladder at the edge of the budget: which rungs an agent takes before the goodbye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The model is told when the end is near.
+    pub tell: bool,
+    /// Answers become shorter when the money runs low; if not, one that does not fit whole is the goodbye.
+    pub shorten: bool,
+    /// Old sound is replaced by its text to make room.
+    pub shrink: bool,
+    /// An answer shorter than this, in tokens, is not worth asking for; [`Margins::min_output_tokens`] at the least.
+    pub min_output_tokens: u32,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Edge {
+            tell: true,
+            shorten: true,
+            shrink: true,
+            min_output_tokens: Margins::default().min_output_tokens,
+        }
+    }
 }
 
 /// Margins that hold for every agent.
@@ -74,6 +104,8 @@ pub struct Margins {
     pub goodbye_start_ms: u64,
     /// The longest that a sentence of the carrier's own voice takes.
     pub sentence_ms: u64,
+    /// After a call is over, its reports are waited for so long.
+    pub reports_ms: u64,
     /// The model must be reached and configured by then.
     pub model_ready_ms: u64,
     /// The media stream must open by then.
@@ -93,6 +125,7 @@ impl Default for Margins {
             hangup_ms: 2_000,
             goodbye_start_ms: 2_000,
             sentence_ms: 7_000,
+            reports_ms: 2_000,
             model_ready_ms: 8_000,
             stream_open_ms: 15_000,
             ear_ms: 10_000,
@@ -117,6 +150,12 @@ impl Rules {
         (self.message_ms / FRAME_MS).max(1) * FRAME_MS
     }
 
+    /// An answer shorter than this is not worth asking for, in tokens.
+    pub fn shortest_answer(&self) -> u64 {
+        let least = self.margins.min_output_tokens;
+        u64::from(self.edge.min_output_tokens.max(least))
+    }
+
     /// What is set aside for the goodbye: the one answer without memory, and the carrier's sentence in case nobody hears it.
     pub fn goodbye_bound(&self) -> Usd {
         Meter::new(self).goodbye_bound().plus(self.say)
@@ -126,7 +165,7 @@ impl Rules {
     /// worth asking for, and a goodbye, within the first minute and at the dearest. The meter itself is asked, so what is promised
     /// here is what the call will find.
     pub fn smallest_cap(&self) -> Usd {
-        let shortest = u64::from(self.margins.min_output_tokens);
+        let shortest = self.shortest_answer();
         let mut meter = Meter::new(self);
         meter.minute(CallTime::ZERO);
         meter.added_text(self.greeting.len() + GREETING_NOTE.len());

@@ -133,6 +133,9 @@ impl Call {
         }
         self.warned.push(cause);
         self.record(What::Warned(cause), out);
+        if cause == Cause::Spend && !self.rules.edge.tell {
+            return;
+        }
         let note = match cause {
             Cause::Duration => {
                 "The time for this call is nearly up. Answer briefly and bring it to a close."
@@ -170,11 +173,16 @@ impl Call {
             Event::SpeechStopped => self.turns.caller_speaks = false,
             Event::Committed { item } => {
                 self.meter.committed_item(&item);
+                self.words.caller_spoke(&item);
                 self.turns.caller_speaks = false;
                 self.turns.owed = self.phase == Phase::Talking;
                 self.caller_was_heard();
             }
-            Event::Transcribed { item, usage, .. } => self.transcribed(&item, usage.as_ref(), out),
+            Event::Transcribed { item, usage, text } => {
+                self.words.said(&item, &text);
+                self.transcribed(&item, usage.as_ref(), out);
+            }
+            Event::Said { item, text, .. } => self.words.said(&item, &text),
             Event::TranscriptionFailed { item } => self.transcribed(&item, None, out),
             Event::ResponseStarted { response, nonce } => {
                 self.response_started(response, nonce, out)
@@ -191,17 +199,13 @@ impl Call {
                 status,
                 usage,
             } => {
-                let nonce = nonce
-                    .filter(|nonce| self.turns.is_ours(*nonce))
-                    .or(self.turns.nonce_of(&response));
-                self.response_done(&response, nonce, &status, usage.as_ref(), out);
+                self.response_reported(&response, nonce, &status, usage.as_ref(), out);
             }
             Event::Complained(complaint) => self.complained(complaint, out),
             Event::Lost(loss) => self.lose_model(loss, out),
-            // The settings offer no tools, and what was said is nobody's business yet.
+            // The settings offer no tools; what an item weighs, only a report tells.
             Event::Created
             | Event::ItemAdded { .. }
-            | Event::Said { .. }
             | Event::ToolCalled { .. }
             | Event::Truncated { .. }
             | Event::Deleted { .. } => {}
@@ -250,11 +254,17 @@ impl Call {
             heard_ms += cut.heard_ms;
             unheard_ms += cut.received_ms - cut.heard_ms;
             out.push(Output::Realtime(match cut.heard_ms {
-                0 => ToModel::Delete { item: cut.item },
-                heard_ms => ToModel::Truncate {
-                    item: cut.item,
-                    heard_ms,
-                },
+                0 => {
+                    self.words.forget(&cut.item);
+                    ToModel::Delete { item: cut.item }
+                }
+                heard_ms => {
+                    self.words.cut(&cut.item, heard_ms);
+                    ToModel::Truncate {
+                        item: cut.item,
+                        heard_ms,
+                    }
+                }
             }));
         }
         self.interruptions += 1;

@@ -40,9 +40,11 @@ pub enum Timer {
     GoodbyeStart,
     /// The goodbye should have been heard by now.
     GoodbyeEnd,
+    /// The call is over: what is not reported by now is charged at its bound.
+    Reports,
 }
 
-const COUNT: usize = Timer::GoodbyeEnd as usize + 1;
+const COUNT: usize = Timer::Reports as usize + 1;
 
 const ALL: [Timer; COUNT] = [
     Timer::StreamOpen,
@@ -61,6 +63,7 @@ const ALL: [Timer; COUNT] = [
     Timer::Pace,
     Timer::GoodbyeStart,
     Timer::GoodbyeEnd,
+    Timer::Reports,
 ];
 
 /// When each alarm rings.

@@ -8,7 +8,7 @@
 
 pub mod twilio;
 
-use crate::units::{Id, Phone, Secret};
+use crate::units::{Id, Phone, Secret, Usd};
 use std::fmt;
 
 /// Makes a carrier from its settings.
@@ -176,15 +176,39 @@ pub struct Offer {
     pub inbound: bool,
 }
 
-/// What a status callback says of a call that is over.
+/// What a status callback says of a call. It may come twice, and out of order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The carrier's name for the call.
     pub carrier_call: Id,
     /// The carrier's word for its state: `completed`, `busy`, `no-answer`, …
     pub state: String,
+    /// Whether that is a state no call leaves again.
+    pub is_over: bool,
     /// How long it lasted, in seconds, where the carrier says so.
     pub duration_s: Option<u64>,
+    /// Started minutes that are billed, where the carrier says so.
+    pub billed_minutes: Option<u64>,
+    /// When the carrier sent it, in seconds since 1970, where it says so.
+    pub sent_at_s: Option<i64>,
+    /// Which of the call's callbacks it is, counted by the carrier, where it says so: later ones are newer.
+    pub sequence: Option<u64>,
+}
+
+/// What the carrier's own books say of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// The carrier's word for its state, as in [`Status`].
+    pub state: String,
+    /// Whether that is a state no call leaves again.
+    pub is_over: bool,
+    /// How long it lasted, in seconds; `None` while it lasts.
+    pub duration_s: Option<u64>,
+    /// What the carrier charges for the connection, without the media stream, transfers and sentences, which it bills as items
+    /// of their own. `None`: not rated yet, which may take minutes after the end, or see `unpriced`.
+    pub price: Option<Usd>,
+    /// Why there is no price although the carrier names one, in words for a log.
+    pub unpriced: Option<&'static str>,
 }
 
 /// An answer to a carrier's HTTP request.
@@ -244,6 +268,13 @@ pub trait Carrier: Send + Sync {
     fn rest(&self, carrier_call: &Id, command: &Command) -> Option<RestRequest>;
     /// What an HTTP status and body from the REST API mean.
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome;
+    /// The request that asks for the carrier's own record of a call, live or over.
+    fn ask_record(&self, carrier_call: &Id) -> RestRequest;
+    /// Reads the answer to [`Carrier::ask_record`].
+    ///
+    /// # Errors
+    /// When it is no record, is about another call, or names an amount or a time that cannot be one.
+    fn record(&self, carrier_call: &Id, body: &str) -> Result<CallRecord, Garbled>;
     /// A codec for one media stream, which must be of this call.
     fn stream(&self, carrier_call: &Id) -> Box<dyn Stream>;
 }

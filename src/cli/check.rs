@@ -4,7 +4,7 @@
 //! least, what is set aside for the goodbye, and which of the numbers work against each other. No secret is printed.
 
 use crate::admission::{Agent, Model};
-use crate::call::rules::Rules;
+use crate::call::rules::{Edge, Rules};
 use crate::config::{self, Mistake, Settings};
 use std::fmt;
 use std::io::{self, Write};
@@ -73,6 +73,7 @@ fn summary(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
         "a day            {} USD in all, {} an agent, {} a caller",
         budget.day, budget.agent_day, budget.caller_day
     )?;
+    writeln!(out, "writes calls to  {}", settings.ledger.path.display())?;
     for agent in &settings.agents {
         describe(agent, settings, out)?;
     }
@@ -112,6 +113,9 @@ fn describe(agent: &Agent, settings: &Settings, out: &mut dyn Write) -> io::Resu
             "  carrier        {} USD a started minute; {} for a sentence of its own",
             rules.minute, rules.say
         )?;
+    }
+    if let Some(model) = agent.models.first() {
+        writeln!(out, "  near the end   {}", Ladder(model.rules.edge))?;
     }
     match &agent.redirect {
         Some(url) => writeln!(out, "  no room        callers are sent to {url}")?,
@@ -185,6 +189,34 @@ impl fmt::Display for Span {
     }
 }
 
+/// What is given up before the goodbye, in the order in which it is.
+struct Ladder(Edge);
+
+impl fmt::Display for Ladder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Edge {
+            tell,
+            shorten,
+            shrink,
+            min_output_tokens,
+        } = self.0;
+        if tell {
+            f.write_str("the model is told; ")?;
+        }
+        if shorten {
+            let shortest = u64::from(min_output_tokens) * MS_PER_TOKEN;
+            write!(f, "answers become shorter, {} at least; ", Span(shortest))?;
+        }
+        if shrink {
+            f.write_str("old sound becomes text; ")?;
+        }
+        f.write_str("goodbye")
+    }
+}
+
+/// How long a token of the model's sound lasts (facts: section 5.1).
+const MS_PER_TOKEN: u64 = 50;
+
 /// How many times the second is the first, to a tenth.
 struct Times(u64, u64);
 
@@ -231,12 +263,14 @@ mod tests {
             takes calls of   twilio: signed requests only
             at once          200 calls; 10 an hour from one caller
             a day            100.00 USD in all, 50.00 an agent, 3.00 a caller
+            writes calls to  data/ringfence.db
 
             front-desk answers +15005550006
               a call         at most 0.50 USD, told at 0.40
                              at most 5m, told at 4m
                              at most 40s of silence, told at 20s
               carrier        0.0125 USD a started minute; 0.005 for a sentence of its own
+              near the end   the model is told; answers become shorter, 8s at least; old sound becomes text; goodbye
               no room        callers hear a busy tone, free of charge
               model main
                 speaks       gpt-realtime-2.1 as marin; gpt-4o-mini-transcribe transcribes
@@ -248,6 +282,109 @@ mod tests {
             Works, and is probably not meant:
               [server] public_url: is still the example; no carrier will find you there
         "#]].assert_eq(&text);
+    }
+
+    /// A key, a value that cannot stand, and what is said of it.
+    const WRONG: &[(&str, &str, &str)] = &[
+        (
+            "AGENT__FRONT_DESK__CAP__SPEND__WARN",
+            "0.60",
+            "0.60 USD must be less than end, 0.50 USD",
+        ),
+        (
+            "AGENT__FRONT_DESK__CAP__DURATION__WARN",
+            "6m",
+            "360s must be less than end, 300s",
+        ),
+        (
+            "AGENT__FRONT_DESK__CAP__SILENCE__END",
+            "2s",
+            "2s: must be from 5s",
+        ),
+        (
+            "AGENT__FRONT_DESK__CAP__SPEND__END",
+            "0",
+            "0.00 USD cannot pay for a greeting",
+        ),
+        (
+            "CARRIER__TWILIO__PER_MINUTE_USD",
+            "-0.0085",
+            "-0.0085: an amount of money cannot be negative",
+        ),
+        (
+            "CARRIER__TWILIO__PER_MINUTE_USD",
+            "1e30",
+            "1e30: not an amount in US dollars",
+        ),
+        (
+            "CARRIER__TWILIO__MEDIA_PER_MINUTE_USD",
+            "NaN",
+            "not an amount in US dollars",
+        ),
+        (
+            "CARRIER__TWILIO__SAY_USD",
+            "inf",
+            "not an amount in US dollars",
+        ),
+        (
+            "CARRIER__TWILIO__SAY_USD",
+            "0.0000000001",
+            "0.0000000001: finer than a billionth of a dollar",
+        ),
+        (
+            "BUDGET__DAY_USD",
+            "99999999999999",
+            "99999999999999: too large an amount",
+        ),
+        (
+            "MODEL__MAIN__MODEL",
+            "gpt-realtime-9",
+            "\"gpt-realtime-9\" has no price",
+        ),
+        (
+            "AGENT__FRONT_DESK__MODELS",
+            "other",
+            "there is no [model.other]",
+        ),
+        (
+            "MODEL__MAIN__CONTEXT_TOKENS",
+            "0",
+            "0: must be a whole number from 500 to 28000",
+        ),
+        ("LEDGER__URL", "", "is empty"),
+    ];
+
+    #[test]
+    fn a_contradiction_or_an_absurd_price_names_its_value_and_what_to_do() {
+        for (key, value, said) in WRONG {
+            let name = format!("RINGFENCE__{key}");
+            let mut variables = SECRETS.to_vec();
+            variables.push((&name, value));
+            let (code, text) = check(&variables);
+            assert_eq!(code, BAD_CONFIGURATION, "{key} = {value}: {text}");
+            assert!(text.contains(said), "{key} = {value}: {text}");
+            assert!(text.contains("\n  -> "), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_work_against_each_other_are_told() {
+        let mut variables = SECRETS.to_vec();
+        variables.extend([
+            ("RINGFENCE__MODEL__MAIN__CONTEXT_TOKENS", "4000"),
+            ("RINGFENCE__AGENT__FRONT_DESK__CAP__DURATION__END", "1h"),
+            ("RINGFENCE__CARRIER__TWILIO__SAY_USD", "0"),
+        ]);
+        let (code, text) = check(&variables);
+        assert_eq!(code, 0, "{text}");
+        let (_, warned) = text.split_once("Works, and is ").expect("warns");
+        expect![[r#"
+            probably not meant:
+              [server] public_url: is still the example; no carrier will find you there
+              [carrier.twilio] say_usd: is 0: it counts as free, whatever the carrier bills for it
+              [agent.front-desk.cap] spend.end: with model main, one answer may have to read 4000 tokens of sound again for 0.128 USD, more than a sixth of the cap; lower context_tokens or raise the cap
+              [agent.front-desk.cap] duration.end: 60 minutes cost 0.75 USD at the carrier alone, so the cap on spend always ends the call first
+        "#]].assert_eq(warned);
     }
 
     #[test]
@@ -262,8 +399,8 @@ mod tests {
               "jason" is not one of: json, text
               -> did you mean "json"?
 
-            config/ringfence.toml:101 [agent.front-desk.cap] spend.warn
-              must be less than end: the warning comes first
+            config/ringfence.toml:104 [agent.front-desk.cap] spend.warn
+              0.40 USD must be less than end, 0.03 USD: the warning comes first
               -> lower it, or raise end
 
             RINGFENCE__AGENT__FRONT_DESK__CAP__SPEND__END

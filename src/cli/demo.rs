@@ -280,6 +280,7 @@ fn in_words(fact: &Fact) -> Option<String> {
         | What::Transcribed { .. }
         | What::Sentence { .. }
         | What::Unreported { .. }
+        | What::Condensed { .. }
         | What::Digit
         | What::Complained(_) => return None,
     })

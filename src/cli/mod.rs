@@ -33,6 +33,9 @@ enum Command {
     Price {
         /// The model's id, such as gpt-realtime-2.1; all of them when left out.
         model: Option<String>,
+        /// Add what an ordinary talk has cost after each of thirty minutes.
+        #[arg(long, requires = "model")]
+        curve: bool,
     },
     /// Try to make calls cost more than their cap: thousands, offline, against models and callers that mean no good.
     Prove(prove::command::ProveArguments),
@@ -57,7 +60,7 @@ pub fn main() -> ExitCode {
         Command::Serve(own) => serve::run(own.config.as_deref()),
         Command::Demo(own) => demo::run(&own),
         Command::Check(own) => check::run(own.config.as_deref()),
-        Command::Price { model } => price::run(model.as_deref()),
+        Command::Price { model, curve } => price::run(model.as_deref(), curve),
         Command::Prove(own) => prove::command::run(&own),
         Command::Sim(own) => sim::run(own),
         Command::Healthcheck(own) => healthcheck::run(own.config.as_deref()),

@@ -1,26 +1,35 @@
-//! `ringfence price`: what a talk costs, before anybody talks.
+//! `ringfence price`: what models cost, and what a talk costs before anybody talks.
 //!
-//! A list of prices hides the thing that matters: every answer reads the whole conversation again, so the thirtieth minute
-//! costs many times the first. The worked example shows that growth for an ordinary talk, with integers only.
+//! A list of prices hides the thing that matters: every answer reads the conversation again, so a later minute costs many
+//! times the first. The list is here; the worked example that shows the growth is in [`page`], and the talk it is about
+//! in [`talk`].
+
+mod page;
+mod talk;
 
 use super::check::per_million;
 use crate::config::nearest;
-use crate::pricing::{ModelPrice, PriceBook, TranscriptionPrice, Usage};
-use crate::units::Usd;
+use crate::pricing::{PriceBook, TranscriptionPrice};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Runs the command with the built-in price book and prints to standard output.
-pub fn run(model: Option<&str>) -> ExitCode {
-    let code = report(&PriceBook::built_in(), model, &mut io::stdout().lock());
+pub fn run(model: Option<&str>, curve: bool) -> ExitCode {
+    let book = PriceBook::built_in();
+    let code = report(&book, model, curve, &mut io::stdout().lock());
     ExitCode::from(code.unwrap_or(1))
 }
 
-/// Writes the whole book, or one model's page of it, and says what the command ends with.
+/// Writes the whole book, or one model's page of it, with its curve if that is wanted, and says what the command ends with.
 ///
 /// # Errors
 /// When `out` cannot be written to.
-pub fn report(book: &PriceBook, model: Option<&str>, out: &mut dyn Write) -> io::Result<u8> {
+pub fn report(
+    book: &PriceBook,
+    model: Option<&str>,
+    curve: bool,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
     let Some(id) = model else {
         return table(book, out).map(|()| 0);
     };
@@ -30,7 +39,12 @@ pub fn report(book: &PriceBook, model: Option<&str>, out: &mut dyn Write) -> io:
             "{id}, checked {}\n{}\n",
             listing.checked, listing.source
         )?;
-        return page(&listing.price, out).map(|()| 0);
+        let page = page::Page::new(book, &listing.price);
+        page.write(out)?;
+        if curve {
+            page.curve(out)?;
+        }
+        return Ok(0);
     }
     if let Some(listing) = book.transcriptions.get(id) {
         writeln!(
@@ -104,117 +118,6 @@ fn table(book: &PriceBook, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn page(price: &ModelPrice, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "US dollars per million tokens")?;
-    for (what, fresh, cached) in [
-        ("text read", price.text_in, price.cached_text),
-        ("sound heard", price.audio_in, price.cached_audio),
-        ("images seen", price.image_in, price.cached_image),
-    ] {
-        if fresh > 0 {
-            writeln!(
-                out,
-                "  {what:<14}{:>8}   from the cache {:>6}",
-                per_million(fresh),
-                per_million(cached)
-            )?;
-        }
-    }
-    writeln!(
-        out,
-        "  {:<14}{:>8}",
-        "text written",
-        per_million(price.text_out)
-    )?;
-    writeln!(
-        out,
-        "  {:<14}{:>8}",
-        "sound spoken",
-        per_million(price.audio_out)
-    )?;
-    let heard = Usd::from_nanos(price.audio_in).times(TOKENS_HEARD);
-    let spoken = Usd::from_nanos(price.audio_out).times(TOKENS_SPOKEN);
-    writeln!(out, "\nA minute of sound, the first time it passes")?;
-    writeln!(out, "  heard         {heard:>8} ({TOKENS_HEARD} tokens)")?;
-    writeln!(out, "  spoken        {spoken:>8} ({TOKENS_SPOKEN} tokens)")?;
-    writeln!(
-        out,
-        "\nAn ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, and every\n\
-         answer reads the whole talk again. Without transcription and without the carrier's minutes.\n"
-    )?;
-    writeln!(
-        out,
-        "  {:<14}{:>14}{:>20}",
-        "", "nothing cached", "cached where it can"
-    )?;
-    for minutes in [1, 5, 30] {
-        let (fresh, cached) = talk(price, minutes);
-        let unit = if minutes == 1 { "minute" } else { "minutes" };
-        let length = format!("{minutes} {unit}");
-        writeln!(
-            out,
-            "  {length:<14}{:>14}{:>20}",
-            cents(fresh),
-            cents(cached)
-        )?;
-    }
-    writeln!(
-        out,
-        "\nRingfence counts on nothing being cached, and keeps a talk short in the model's memory (context_tokens)."
-    )
-}
-
-/// Tokens in a minute of the caller's sound and of the model's (facts: section 5.1).
-const TOKENS_HEARD: u64 = 600;
-const TOKENS_SPOKEN: u64 = 1200;
-
-/// The ordinary talk: a turn every 12 seconds, of which either side speaks 35 %, 4.2 seconds.
-const TURNS_PER_MINUTE: u64 = 5;
-const SHARE_PERCENT: u64 = 35;
-/// Text written beside each answer's sound, its transcript: about four tokens a second of speech (facts: section 5.1).
-const TEXT_WRITTEN: u64 = 17;
-/// What two items add to the memory beyond sound and words.
-const TEXT_BESIDE: u64 = 2 * 10;
-/// What instructions of a few paragraphs weigh.
-const SETTINGS: u64 = 500;
-/// Cached tokens come in multiples of this (facts: section 5.1).
-const CACHE_BLOCK: u64 = 64;
-
-/// What such a talk costs with nothing cached, and with every whole block of the answer before cached.
-fn talk(price: &ModelPrice, minutes: u64) -> (Usd, Usd) {
-    let heard = TOKENS_HEARD * SHARE_PERCENT / 100 / TURNS_PER_MINUTE;
-    let spoken = TOKENS_SPOKEN * SHARE_PERCENT / 100 / TURNS_PER_MINUTE;
-    let (mut fresh, mut cached) = (Usd::ZERO, Usd::ZERO);
-    let mut usage = Usage {
-        text_in: SETTINGS,
-        text_out: TEXT_WRITTEN,
-        audio_out: spoken,
-        ..Usage::default()
-    };
-    let (mut text_before, mut audio_before) = (0, 0);
-    for _ in 0..minutes * TURNS_PER_MINUTE {
-        usage.audio_in += heard;
-        usage.text_in += TEXT_BESIDE;
-        fresh = fresh.plus(price.cost(&usage));
-        cached = cached.plus(price.cost(&Usage {
-            cached_text: text_before / CACHE_BLOCK * CACHE_BLOCK,
-            cached_audio: audio_before / CACHE_BLOCK * CACHE_BLOCK,
-            ..usage
-        }));
-        (text_before, audio_before) = (usage.text_in, usage.audio_in);
-        usage.audio_in += spoken;
-        usage.text_in += TEXT_WRITTEN;
-    }
-    (fresh, cached)
-}
-
-/// Dollars to the cent, rounded up: an example is not a bill, and should not look finer than it is.
-fn cents(amount: Usd) -> String {
-    const CENT: u64 = 10_000_000;
-    let cents = amount.nanos().div_ceil(CENT);
-    Usd::from_nanos(CENT).times(cents).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +125,7 @@ mod tests {
 
     fn prints(model: Option<&str>, code: u8, expected: Expect) {
         let mut out = Vec::new();
-        let ended = report(&PriceBook::built_in(), model, &mut out).expect("is written");
+        let ended = report(&PriceBook::built_in(), model, false, &mut out).expect("is written");
         expected.assert_eq(&String::from_utf8(out).expect("is text"));
         assert_eq!(ended, code);
     }
@@ -233,30 +136,46 @@ mod tests {
             Some("gpt-realtime-2.1"),
             0,
             expect![[r#"
-            gpt-realtime-2.1, checked 2026-11-22
-            https://platform.openai.com/docs/pricing
+                gpt-realtime-2.1, checked 2026-11-22
+                https://platform.openai.com/docs/pricing
 
-            US dollars per million tokens
-              text read         4.00   from the cache   0.40
-              sound heard      32.00   from the cache   0.40
-              images seen       5.00   from the cache   0.50
-              text written     24.00
-              sound spoken     64.00
+                US dollars per million tokens
+                  text read         4.00   from the cache   0.40
+                  sound heard      32.00   from the cache   0.40
+                  images seen       5.00   from the cache   0.50
+                  text written     24.00
+                  sound spoken     64.00
 
-            A minute of sound, the first time it passes
-              heard         0.0192 (600 tokens)
-              spoken        0.0768 (1200 tokens)
+                A minute of sound, the first time it passes
+                  heard           0.0192 (600 tokens)
+                  spoken          0.0768 (1200 tokens)
 
-            An ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, and every
-            answer reads the whole talk again. Without transcription and without the carrier's minutes.
+                An ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, at 150 words a
+                minute. Before each answer the model reads its instructions (500 tokens) and the talk so far again, of which it
+                remembers 2000 tokens at the most (context_tokens).
 
-                            nothing cached cached where it can
-              1 minute                0.09                0.06
-              5 minutes               1.49                0.30
-              30 minutes             48.10                2.41
+                The first answer
+                   510 tokens of text read     x   4.00 a million  = 0.00204
+                    42 tokens of sound heard   x  32.00 a million  = 0.001344
+                    17 tokens of text written  x  24.00 a million  = 0.000408
+                    84 tokens of sound spoken  x  64.00 a million  = 0.005376
+                                                                   = 0.009168
+                The second reads that again, with the answer and the next question: 0.013348. The tenth costs 0.046788.
 
-            Ringfence counts on nothing being cached, and keeps a talk short in the model's memory (context_tokens).
-        "#]],
+                The whole talk in US dollars, rounded up to a tenth of a cent; gpt-4o-mini-transcribe transcribes, the carrier takes
+                0.0125 a started minute.
+
+                                                  nothing cached             cached where it can
+                  minutes    transcr.  carrier    model    total a minute    model    total a minute
+                        1       0.001    0.013    0.088    0.102    0.102    0.048    0.061    0.061
+                        5       0.005    0.063    1.045    1.112    0.223    0.416    0.484    0.097
+                       10       0.010    0.125    2.319    2.454    0.246    0.939    1.074    0.108
+                       20       0.020    0.250    4.867    5.137    0.257    2.021    2.290    0.115
+                       30       0.030    0.375    7.420    7.824    0.261    3.066    3.471    0.116
+
+                Ringfence counts on nothing being cached. A model that remembered all of the talk would cost 0.088 after 1 minute,
+                1.484 after 5 and 48.087 after 30: each answer would read all of it again.
+            "#]],
         );
     }
 
@@ -266,29 +185,45 @@ mod tests {
             Some("gpt-4o-mini-realtime-preview"),
             0,
             expect![[r#"
-            gpt-4o-mini-realtime-preview, checked 2026-11-22
-            OpenAI's announcement of 2024-12-17
+                gpt-4o-mini-realtime-preview, checked 2026-11-22
+                OpenAI's announcement of 2024-12-17
 
-            US dollars per million tokens
-              text read         0.60   from the cache   0.30
-              sound heard      10.00   from the cache   0.30
-              text written      2.40
-              sound spoken     20.00
+                US dollars per million tokens
+                  text read         0.60   from the cache   0.30
+                  sound heard      10.00   from the cache   0.30
+                  text written      2.40
+                  sound spoken     20.00
 
-            A minute of sound, the first time it passes
-              heard         0.006 (600 tokens)
-              spoken        0.024 (1200 tokens)
+                A minute of sound, the first time it passes
+                  heard            0.006 (600 tokens)
+                  spoken           0.024 (1200 tokens)
 
-            An ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, and every
-            answer reads the whole talk again. Without transcription and without the carrier's minutes.
+                An ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, at 150 words a
+                minute. Before each answer the model reads its instructions (500 tokens) and the talk so far again, of which it
+                remembers 2000 tokens at the most (context_tokens).
 
-                            nothing cached cached where it can
-              1 minute                0.03                0.02
-              5 minutes               0.45                0.10
-              30 minutes             14.70                1.06
+                The first answer
+                   510 tokens of text read     x   0.60 a million  = 0.000306
+                    42 tokens of sound heard   x  10.00 a million  = 0.00042
+                    17 tokens of text written  x   2.40 a million  = 0.0000408
+                    84 tokens of sound spoken  x  20.00 a million  = 0.00168
+                                                                   = 0.0024468
+                The second reads that again, with the answer and the next question: 0.003729. The tenth costs 0.0139866.
 
-            Ringfence counts on nothing being cached, and keeps a talk short in the model's memory (context_tokens).
-        "#]],
+                The whole talk in US dollars, rounded up to a tenth of a cent; gpt-4o-mini-transcribe transcribes, the carrier takes
+                0.0125 a started minute.
+
+                                                  nothing cached             cached where it can
+                  minutes    transcr.  carrier    model    total a minute    model    total a minute
+                        1       0.001    0.013    0.026    0.039    0.039    0.015    0.028    0.028
+                        5       0.005    0.063    0.312    0.379    0.076    0.132    0.200    0.040
+                       10       0.010    0.125    0.693    0.828    0.083    0.298    0.433    0.044
+                       20       0.020    0.250    1.457    1.726    0.087    0.640    0.910    0.046
+                       30       0.030    0.375    2.222    2.626    0.088    0.972    1.376    0.046
+
+                Ringfence counts on nothing being cached. A model that remembered all of the talk would cost 0.026 after 1 minute,
+                0.446 after 5 and 14.696 after 30: each answer would read all of it again.
+            "#]],
         );
     }
 
@@ -362,15 +297,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_turn_of_the_example_costs_what_its_tokens_cost() {
-        let price = *PriceBook::built_in()
-            .find_model("gpt-realtime-2.1")
-            .expect("is there");
-        // One turn is a fifth of a minute; by hand: 520 text, 42 heard, 17 written, 84 spoken, in millionths.
-        let first = 520 * 4 + 42 * 32 + 17 * 24 + 84 * 64;
-        let five_turns = talk(&price, 1).0;
-        // Each of four more turns reads 37 tokens of text and 126 of sound more than the one before.
-        let growth = (1 + 2 + 3 + 4) * (37 * 4 + 126 * 32);
-        assert_eq!(five_turns, Usd::from_micros(5 * first + growth));
+    fn the_curve_follows_the_page() {
+        let told = |curve| {
+            let mut out = Vec::new();
+            let book = PriceBook::built_in();
+            let ended = report(&book, Some("gpt-realtime-2.1"), curve, &mut out);
+            assert_eq!(ended.expect("is written"), 0);
+            String::from_utf8(out).expect("is text")
+        };
+        let (page, with_curve) = (told(false), told(true));
+        let curve = with_curve
+            .strip_prefix(&page)
+            .expect("the page comes first");
+        assert_eq!(curve.lines().count(), 5 + 30);
     }
 }

@@ -8,11 +8,13 @@ use crate::config;
 use crate::ledger;
 use crate::pricing::BUILT_IN;
 use crate::sim::model::serve::ModelServer;
+use crate::sim::model::{Behaviour, Setup};
 use crate::sim::phone::call::Wires;
 use crate::sim::phone::rest::RestServer;
 use crate::sim::phone::{self, report::Report};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -129,8 +131,14 @@ pub fn settings(
 ///
 /// # Errors
 /// Words that are not understood.
-pub fn model_setup(words: &str) -> Result<crate::sim::model::Setup, String> {
-    crate::sim::model::Setup::parse(BUILT_IN, words)
+pub fn model_setup(words: &str) -> Result<Setup, String> {
+    // The price list is the same every time, and reading it takes longer than a short call does.
+    static HONEST: LazyLock<Result<Setup, String>> = LazyLock::new(|| Setup::parse(BUILT_IN, ""));
+    let behaviour = Behaviour::parse(words)?;
+    Ok(Setup {
+        behaviour,
+        ..HONEST.clone()?
+    })
 }
 
 /// A phone that will call the server at this address: a caller of its own, with a call of its own.

@@ -3,6 +3,9 @@
 //! An agent and each of its models make one [`Session`] and one [`Rules`]; a cap that could not pay for a greeting, one
 //! answer and a goodbye with every one of them is refused here rather than discovered by a caller.
 
+mod edge;
+mod words;
+
 use super::carrier::Line;
 use super::model::Plan;
 use super::outside::address;
@@ -15,20 +18,7 @@ use crate::realtime::{Session, TurnDetection};
 use crate::units::{Phone, Usd};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The voices OpenAI lists (facts: section 1.3); custom ones begin with `voice_`.
-const VOICES: [&str; 10] = [
-    "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar",
-];
-
-/// What instructions and tools may weigh together at the provider, in tokens (facts: section 1.3).
-const SETTINGS_TOKENS: usize = 16_384;
-
-/// Letters in a token of ordinary text; only to tell when the provider will surely refuse.
-const BYTES_PER_TOKEN: usize = 4;
-
-/// The longest goodbye instructions and sentences, in bytes: both are set aside for at a token a byte.
-const LONGEST_SENTENCE: usize = 1000;
+use words::Words;
 
 /// A call that may cost more is probably a slip of the decimal point.
 const ABSURD_CALL: Usd = Usd::from_micros(1_000_000_000);
@@ -74,6 +64,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
     let numbers = numbers(section);
     let words = Words::read(section);
     let caps = Caps::read(&section.section("cap"));
+    let edge = edge::edge(&section.section("edge"));
     let (lead_ms, provider_interrupts) = manner(&section.section("line"));
     let redirect = section.text("redirect").filter(|url| !url.is_empty());
     let redirect =
@@ -101,6 +92,9 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             minute,
             say: line.say,
             answer_timeout_ms: plan.answer_timeout_ms,
+            edge,
+            context_tokens: u64::from(plan.context_tokens),
+            keep_turns: plan.keep_turns,
             margins: Margins::default(),
         };
         Model {
@@ -108,7 +102,7 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             dialect: plan.dialect,
             session: Arc::new(session(plan, &words, provider_interrupts)),
             context_tokens: u64::from(plan.context_tokens),
-            smallest_cap: rules.smallest_cap(),
+            smallest_cap: smallest_cap(&rules),
             tollfree_minute: line.tollfree_minute(),
             rules: Arc::new(rules),
         }
@@ -120,7 +114,18 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
         redirect,
     };
     weigh(section, &agent);
+    fits(section, &agent);
     agent
+}
+
+/// The smallest cap that works. Where answers are never shortened, each must fit whole.
+fn smallest_cap(rules: &Rules) -> Usd {
+    if rules.edge.shorten {
+        return rules.smallest_cap();
+    }
+    let mut whole = rules.clone();
+    whole.edge.min_output_tokens = rules.max_output_tokens;
+    whole.smallest_cap()
 }
 
 /// What a session of this model is asked to be.
@@ -191,111 +196,6 @@ fn chosen<'m>(section: &Section<'_>, models: &'m BTreeMap<String, Plan>) -> Vec<
     found.collect()
 }
 
-/// Everything an agent says or is told.
-struct Words {
-    voice: String,
-    instructions: String,
-    greeting: String,
-    goodbye: String,
-    goodbye_sentence: String,
-    trouble_sentence: String,
-}
-
-impl Words {
-    fn read(section: &Section<'_>) -> Words {
-        let or = |key, default: &str| section.text(key).unwrap_or_else(|| default.to_string());
-        let language = or("language", "English");
-        let goodbye = format!(
-            "The time for this call is over. In {language}, say so kindly in one short sentence, thank the caller, \
-             and say goodbye. Ask nothing and promise nothing."
-        );
-        let words = Words {
-            voice: or("voice", "marin"),
-            instructions: or("instructions", ""),
-            greeting: or("greeting", "Greet the caller and ask how you can help."),
-            goodbye: or("goodbye", &goodbye),
-            goodbye_sentence: or(
-                "goodbye_sentence",
-                "I am sorry, our time for this call is over. Thank you for calling. Goodbye.",
-            ),
-            trouble_sentence: or(
-                "trouble_sentence",
-                "I am sorry, there is a technical problem on our side. Please call again later. Goodbye.",
-            ),
-        };
-        words.check(section);
-        if language != "English" {
-            for key in ["goodbye_sentence", "trouble_sentence"] {
-                if !section.has(key) {
-                    section.warn(
-                        key,
-                        &format!("is still English, and the language is {language}"),
-                    );
-                }
-            }
-        }
-        words
-    }
-
-    fn check(&self, section: &Section<'_>) {
-        let bytes = self.instructions.len();
-        if self.instructions.trim().is_empty() && !section.has("instructions") {
-            section.mistake(
-                "instructions",
-                "is missing",
-                "say who the agent is and what it may do",
-            );
-        } else if self.instructions.trim().is_empty() {
-            section.mistake(
-                "instructions",
-                "is empty",
-                "say who the agent is and what it may do",
-            );
-        } else if bytes > SETTINGS_TOKENS * BYTES_PER_TOKEN {
-            let what =
-                format!("{bytes} bytes are more than the {SETTINGS_TOKENS} tokens a model takes");
-            section.mistake(
-                "instructions",
-                &what,
-                "shorten them: every answer pays for them again",
-            );
-        } else if bytes > SETTINGS_TOKENS {
-            section.warn(
-                "instructions",
-                &format!(
-                    "{bytes} bytes may be more than the {SETTINGS_TOKENS} tokens a model takes"
-                ),
-            );
-        }
-        for (key, text, empty) in [
-            ("greeting", &self.greeting, true),
-            ("goodbye", &self.goodbye, false),
-            ("goodbye_sentence", &self.goodbye_sentence, false),
-            ("trouble_sentence", &self.trouble_sentence, false),
-        ] {
-            if text.len() > LONGEST_SENTENCE {
-                let what = format!("is longer than {LONGEST_SENTENCE} bytes");
-                section.mistake(key, &what, "shorten it");
-            }
-            if text.trim().is_empty() && !empty {
-                section.mistake(
-                    key,
-                    "is empty",
-                    "write it, or leave the key out for the default",
-                );
-            }
-        }
-        if !VOICES.contains(&self.voice.as_str()) && !self.voice.starts_with("voice_") {
-            let what = format!(
-                "{:?} is not a voice we know: {}",
-                self.voice,
-                VOICES.join(", ")
-            );
-            section.warn("voice", &what);
-        }
-    }
-}
-
 /// `[agent.NAME.cap]`.
 struct Caps {
     spend: Cap<Usd>,
@@ -310,7 +210,12 @@ impl Caps {
         // Four fifths: an answer or two before the end.
         let early = Usd::from_nanos(end.nanos() / 5 * 4);
         let warn = spend.money("warn").unwrap_or(early);
-        order(&spend, warn < end);
+        order(
+            &spend,
+            warn < end,
+            &format!("{warn} USD"),
+            &format!("{end} USD"),
+        );
         if end > ABSURD_CALL {
             spend.warn("end", &format!("one call may cost {end} USD"));
         }
@@ -340,22 +245,28 @@ fn times(
         end / 5 * 4
     };
     let warn = cap.time("warn").unwrap_or(early);
-    order(&cap, warn < end);
+    order(&cap, warn < end, &span(warn), &span(end));
     if !(least..=most).contains(&end) {
-        let what = format!("must be from {}s to {}h", least / SECOND, most / 3_600_000);
+        let (written, hours) = (span(end), most / 3_600_000);
+        let what = format!("{written}: must be from {}s to {hours}h", least / SECOND);
         cap.mistake("end", &what, "write it as \"5m\"");
     }
     cap.finish();
     Cap { warn, end }
 }
 
-fn order(cap: &Section<'_>, warned_first: bool) {
+fn order(cap: &Section<'_>, warned_first: bool, warn: &str, end: &str) {
     if !warned_first {
-        cap.mistake(
-            "warn",
-            "must be less than end: the warning comes first",
-            "lower it, or raise end",
-        );
+        let what = format!("{warn} must be less than end, {end}: the warning comes first");
+        cap.mistake("warn", &what, "lower it, or raise end");
+    }
+}
+
+/// A length of time, in seconds where it has no parts of one.
+fn span(ms: u64) -> String {
+    match ms % SECOND {
+        0 => format!("{}s", ms / SECOND),
+        _ => format!("{ms}ms"),
     }
 }
 
@@ -438,6 +349,32 @@ fn weigh(section: &Section<'_>, agent: &Agent) {
         if line > model.rules.spend.end {
             cap.warn("duration.end", &format!(
                 "{minutes} minutes cost {line} USD at the carrier alone, so the cap on spend always ends the call first"));
+        }
+    }
+}
+
+/// Whether each model can do what the edge of the budget asks of it.
+fn fits(section: &Section<'_>, agent: &Agent) {
+    for model in &agent.models {
+        let (longest, shortest) = (
+            model.rules.max_output_tokens,
+            model.rules.edge.min_output_tokens,
+        );
+        if shortest > longest {
+            let what = format!(
+                "asks for answers of {shortest} tokens, and max_output_tokens of model {} is {longest}",
+                model.name
+            );
+            let fix = "shorten it, or raise max_output_tokens: 20 tokens are a second";
+            section.section("edge").mistake("min_answer", &what, fix);
+        }
+        let edge = section.section("edge");
+        if model.rules.edge.shrink && edge.has("shrink") && model.rules.transcription.is_none() {
+            let what = format!(
+                "has no text to put in place of the caller's sound: nobody transcribes for model {}",
+                model.name
+            );
+            edge.warn("shrink", &what);
         }
     }
 }

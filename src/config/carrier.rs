@@ -24,6 +24,9 @@ const LOCAL: Usd = Usd::from_micros(8_500);
 const TOLL_FREE: Usd = Usd::from_micros(22_000);
 const MEDIA: Usd = Usd::from_micros(4_000);
 
+/// A started minute, voice and media, of a call to a local number, where no prices are configured.
+pub const USUAL_MINUTE: Usd = LOCAL.plus(MEDIA);
+
 /// A sentence of the carrier's is charged by its letters and its voice; this covers the dear voices.
 const SAY: Usd = Usd::from_micros(5_000);
 
@@ -97,6 +100,12 @@ fn is_this_machine(url: &str) -> bool {
 
 fn minute(section: &Section<'_>, key: &'static str) -> Option<Usd> {
     let price = section.money(key)?;
+    if price.is_zero() {
+        section.warn(
+            key,
+            "is 0: it counts as free, whatever the carrier bills for it",
+        );
+    }
     if price > ABSURD_MINUTE {
         section.warn(key, &format!("{price} USD is more than any carrier takes"));
     }

@@ -16,7 +16,10 @@ mod tests;
 mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
+pub use carrier::USUAL_MINUTE;
+pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
+pub use server::LedgerSettings;
 
 use crate::admission::{Agent, Limits};
 use crate::budget;
@@ -51,6 +54,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What all calls together may cost.
     pub budget: budget::Settings,
+    /// Where what calls cost is written down.
+    pub ledger: LedgerSettings,
     /// What opens the doors that are not the carriers'; `None`: one is made at start.
     pub admin_token: Option<Secret>,
     /// The prices everything above was computed with.
@@ -190,9 +195,7 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
     let budget = server::budget(root.section("budget"));
     let agents = agent::agents(root, &models, &line, &budget);
     let limits = server::limits(root.section("limits"));
-    if root.section("ledger").is_written() {
-        root.not_yet("ledger", "the ledger");
-    }
+    let ledger = server::ledger(&root.section("ledger"));
     for (name, tool) in root.family("tool") {
         tool.not_yet("", &format!("tools, and so {name}"));
     }
@@ -205,6 +208,7 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
         agents,
         limits,
         budget,
+        ledger,
         admin_token: server.admin_token,
         prices,
         file: file.map(str::to_string),

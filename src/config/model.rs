@@ -23,6 +23,7 @@ pub(super) struct Plan {
     pub(super) price: Option<ModelPrice>,
     pub(super) max_output_tokens: u32,
     pub(super) context_tokens: u32,
+    pub(super) keep_turns: u32,
     pub(super) answer_timeout_ms: u64,
     pub(super) turn_detection: TurnDetection,
 }
@@ -35,6 +36,15 @@ const OUTPUT_TOKENS: (u64, u64) = (160, 4096);
 
 /// Less forgets the question that is being answered; more does not fit the older models (facts: section 1.3).
 const CONTEXT_TOKENS: (u64, u64) = (500, 28_000);
+
+/// What one answer may have to read again of the conversation, in tokens, where nobody says.
+pub const USUAL_CONTEXT_TOKENS: u32 = 2000;
+
+/// Who writes down what the caller says, where nobody says.
+pub const USUAL_TRANSCRIPTION: &str = "gpt-4o-mini-transcribe";
+
+/// Turns whose sound is kept; twenty are more than most calls have.
+const KEEP_TURNS: (u64, u64) = (0, 20);
 
 pub(super) fn models(
     root: &Section<'_>,
@@ -78,7 +88,8 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
         transcription: transcription(section, prices),
         price,
         max_output_tokens: whole("max_output_tokens", OUTPUT_TOKENS, 1024),
-        context_tokens: whole("context_tokens", CONTEXT_TOKENS, 2000),
+        context_tokens: whole("context_tokens", CONTEXT_TOKENS, USUAL_CONTEXT_TOKENS),
+        keep_turns: whole("keep_turns", KEEP_TURNS, 2),
         answer_timeout_ms: answer_timeout(section),
         turn_detection: turn_detection(&section.section("turn_detection")),
     }
@@ -137,7 +148,7 @@ fn transcription(
 ) -> Option<(String, TranscriptionPrice)> {
     let model = section
         .text("transcription")
-        .unwrap_or_else(|| "gpt-4o-mini-transcribe".to_string());
+        .unwrap_or_else(|| USUAL_TRANSCRIPTION.to_string());
     if model.is_empty() {
         return None;
     }

@@ -54,11 +54,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether it was written at all.
-    pub(super) fn is_written(&self) -> bool {
-        self.table.is_some()
-    }
-
     /// `[this.key]`.
     pub(super) fn section(&self, key: &'static str) -> Section<'a> {
         let header = match self.header.as_str() {
@@ -202,7 +197,8 @@ impl<'a> Section<'a> {
         };
         let within = number.filter(|number| (least..=most).contains(number));
         if within.is_none() {
-            let what = format!("must be a whole number from {least} to {most}");
+            let value = self.get(key).map_or_else(String::new, shown);
+            let what = format!("{value}must be a whole number from {least} to {most}");
             self.mistake(key, &what, "write digits only");
         }
         within
@@ -214,7 +210,11 @@ impl<'a> Section<'a> {
             Value::Number(digits) | Value::Text(digits) | Value::Bare(digits) => {
                 match Usd::parse(digits.trim().trim_start_matches('+')) {
                     Ok(amount) => return Some(amount),
-                    Err(why) => self.mistake(key, why, "write dollars and cents, such as 0.50"),
+                    Err(why) => {
+                        let what =
+                            format!("{}{why}", self.get(key).map_or_else(String::new, shown));
+                        self.mistake(key, &what, "write dollars and cents, such as 0.50");
+                    }
                 }
             }
             _ => self.mistake(
@@ -228,14 +228,15 @@ impl<'a> Section<'a> {
 
     /// A length of time in milliseconds, written `300ms`, `8s`, `4m` or `1h`.
     pub(super) fn time(&self, key: &'static str) -> Option<u64> {
-        let millis = match &self.get(key)?.value {
+        let node = self.get(key)?;
+        let millis = match &node.value {
             Value::Text(text) | Value::Bare(text) => millis(text.trim()),
             _ => None,
         };
         if millis.is_none() {
             self.mistake(
                 key,
-                "must be a length of time",
+                &format!("{}must be a length of time", shown(node)),
                 "write it as \"300ms\", \"8s\", \"4m\" or \"1h\"",
             );
         }
@@ -289,6 +290,26 @@ impl<'a> Section<'a> {
             };
             self.mistake(key, "there is no such key", &fix);
         }
+    }
+}
+
+/// A value at the head of a sentence about it, if it can only be a number or a measure: what was pasted into the wrong key may
+/// be a secret.
+fn shown(node: &Node) -> String {
+    const LONGEST: usize = 24;
+    let (Value::Number(text) | Value::Text(text) | Value::Bare(text)) = &node.value else {
+        return String::new();
+    };
+    let text = text.trim();
+    let counts = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
+    let number = matches!(node.value, Value::Number(_)); // nan and inf
+    if text.len() <= LONGEST && plain && (counts || number) {
+        format!("{text}: ")
+    } else {
+        String::new()
     }
 }
 

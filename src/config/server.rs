@@ -4,11 +4,11 @@ use super::LogFormat;
 use super::outside::{LARGEST_FILE, Outside, address, read_file};
 use super::section::Section;
 use crate::admission::Limits;
-use crate::budget;
+use crate::budget::{self, OnStoreFailure};
 use crate::pricing::PriceBook;
 use crate::units::{Secret, Usd};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `[server]`.
 pub(super) struct Server {
@@ -102,15 +102,18 @@ pub(super) fn budget(section: Section<'_>) -> budget::Settings {
     } else if store != "memory" {
         section.mistake("store", "is not a store", "write \"memory\"");
     }
-    let ways = [("finish_within_grant", false), ("hang_up", true)];
-    if section.choice("on_store_failure", &ways) == Some(true) {
-        section.not_yet("on_store_failure", "a store that can fail");
-    }
+    let ways = [
+        ("finish_within_grant", OnStoreFailure::FinishWithinGrant),
+        ("hang_up", OnStoreFailure::HangUp),
+    ];
     let dollars = |key, default| section.money(key).unwrap_or(Usd::from_micros(default));
     let settings = budget::Settings {
         day: dollars("day_usd", 100_000_000),
         agent_day: dollars("agent_day_usd", 50_000_000),
         caller_day: dollars("caller_day_usd", 3_000_000),
+        on_store_failure: section
+            .choice("on_store_failure", &ways)
+            .unwrap_or_default(),
     };
     for (key, part) in [
         ("agent_day_usd", settings.agent_day),
@@ -125,6 +128,60 @@ pub(super) fn budget(section: Section<'_>) -> budget::Settings {
     }
     section.finish();
     settings
+}
+
+/// Where what calls cost is written down, from `[ledger]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// The SQLite file, made where it is not there yet; relative to the folder the server is started in.
+    pub path: PathBuf,
+}
+
+/// The file of a server whose configuration names none.
+const LEDGER_FILE: &str = "data/ringfence.db";
+
+/// What a ledger's address begins with.
+const SQLITE: &str = "sqlite:";
+
+pub(super) fn ledger(section: &Section<'_>) -> LedgerSettings {
+    let written = section.text("url");
+    let path = written.as_deref().and_then(|url| sqlite_file(section, url));
+    section.finish();
+    LedgerSettings {
+        path: path.unwrap_or(LEDGER_FILE).into(),
+    }
+}
+
+/// The file an address stands for. The address itself is not repeated: one of a database may hold a password.
+fn sqlite_file<'u>(section: &Section<'_>, url: &'u str) -> Option<&'u str> {
+    let url = url.trim();
+    let fix = format!("write \"{SQLITE}{LEDGER_FILE}\", or leave the key out for that");
+    let refuse = |what: &str| {
+        section.mistake("url", what, &fix);
+        None
+    };
+    if url.is_empty() {
+        return refuse(
+            "is empty: a server without a ledger would forget what was spent whenever it is started again",
+        );
+    }
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return refuse("not available yet in this version: a ledger in PostgreSQL");
+    }
+    let Some(rest) = url.strip_prefix(SQLITE) else {
+        return refuse("is not the address of a ledger");
+    };
+    // `sqlite://data/x.db` names the same file as `sqlite:data/x.db`, as database tools write it.
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    match path {
+        "" => refuse("names no file"),
+        _ if path.starts_with(":memory:") => {
+            refuse("keeps the ledger in memory, where a crash loses it")
+        }
+        _ if path.ends_with('/') => refuse("names a folder, not a file"),
+        _ if path.contains(['?', '#']) => refuse("must end before any ? or #"),
+        _ => Some(path),
+    }
 }
 
 pub(super) fn prices(section: Section<'_>, outside: &Outside<'_>) -> PriceBook {

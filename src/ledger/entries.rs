@@ -183,6 +183,7 @@ fn what(what: &What) -> Value {
             heard_ms,
             unheard_ms,
         } => json!({ "heard_ms": heard_ms, "unheard_ms": unheard_ms }),
+        What::Condensed { items } => json!({ "items": items }),
         What::BoundBroken { cost, bound } => json!({
             "cost_nanos": nanos(*cost),
             "bound_nanos": nanos(*bound),

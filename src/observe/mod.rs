@@ -121,6 +121,7 @@ fn line(labels: &Labels, fact: &Fact) {
         } => {
             line!(info, labels, fact, "call.interrupted", heard_ms, unheard_ms)
         }
+        What::Condensed { items } => line!(info, labels, fact, "call.condensed", items),
         What::Digit => line!(info, labels, fact, "call.digit"),
         What::WrappingUp(cause) => {
             line!(info, labels, fact, "call.wrapping_up", cause = cause.word())
@@ -253,6 +254,7 @@ fn count(labels: &Labels, fact: &Fact) {
         | What::Sentence { .. }
         | What::Unreported { .. }
         | What::Warned(_)
+        | What::Condensed { .. }
         | What::Digit
         | What::WrappingUp(_)
         | What::ModelLost(_) => {}

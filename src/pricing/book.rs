@@ -6,6 +6,7 @@
 use super::{ModelPrice, TranscriptionPrice};
 use crate::units::Usd;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use toml::de::{DeTable, DeValue};
 
 /// One price, and where it comes from.
@@ -38,7 +39,9 @@ type Wrong = String;
 impl PriceBook {
     /// The book that comes with the program.
     pub fn built_in() -> PriceBook {
-        PriceBook::parse(BUILT_IN).expect("a test reads the built-in book")
+        static BOOK: LazyLock<PriceBook> =
+            LazyLock::new(|| PriceBook::parse(BUILT_IN).expect("a test reads the built-in book"));
+        BOOK.clone()
     }
 
     /// Reads a book.
@@ -136,7 +139,7 @@ impl<'a> Block<'a> {
             DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
             _ => return Err(format!("{key}: must be an amount in US dollars")),
         };
-        Usd::parse(digits).map_err(|why| format!("{key}: {why}"))
+        Usd::parse(digits).map_err(|why| format!("{key} = {digits}: {why}"))
     }
 
     /// Nano-dollars per token, from dollars per million.
@@ -167,6 +170,11 @@ impl<'a> Block<'a> {
     }
 }
 
+/// What costs nothing can be used without end, and no cap would notice.
+fn free(key: &str) -> Wrong {
+    format!("{key} = 0: what costs nothing cannot be capped; write its price")
+}
+
 fn model(mut block: Block<'_>) -> Result<Listing<ModelPrice>, Wrong> {
     if block.text("unit")? != "1M tokens" {
         return Err("unit: must be \"1M tokens\" for a model".to_string());
@@ -193,8 +201,15 @@ fn model(mut block: Block<'_>) -> Result<Listing<ModelPrice>, Wrong> {
             return Err(format!("{key}: dearer than the same thing uncached"));
         }
     }
-    if price.audio_in == 0 || price.audio_out == 0 {
-        return Err("a speech model that costs nothing cannot be capped".to_string());
+    for (key, rate) in [
+        ("text_in", price.text_in),
+        ("audio_in", price.audio_in),
+        ("text_out", price.text_out),
+        ("audio_out", price.audio_out),
+    ] {
+        if rate == 0 {
+            return Err(free(key));
+        }
     }
     block.listing(price)
 }
@@ -209,6 +224,11 @@ fn transcription(mut block: Block<'_>) -> Result<Listing<TranscriptionPrice>, Wr
         "minute" => TranscriptionPrice::PerMinute(block.usd("usd")?),
         _ => return Err("unit: must be \"1M tokens\" or \"minute\"".to_string()),
     };
+    match price {
+        TranscriptionPrice::Tokens { audio_in: 0, .. } => return Err(free("audio_in")),
+        TranscriptionPrice::PerMinute(Usd::ZERO) => return Err(free("usd")),
+        TranscriptionPrice::Tokens { .. } | TranscriptionPrice::PerMinute(_) => {}
+    }
     block.listing(price)
 }
 
@@ -250,12 +270,45 @@ mod tests {
             checked = "2026-11-22"
             source = "a friend"
             [voice."e"]
+            [transcription."f"]
+            unit = "minute"
+            usd = 0.0
+            [transcription."g"]
+            unit = "minute"
+            usd = -0.006
+            [transcription."h"]
+            unit = "minute"
+            usd = nan
+            [transcription."i"]
+            unit = "1M tokens"
+            text_in = inf
+            [transcription."j"]
+            unit = "1M tokens"
+            text_in = 1e30
+            [transcription."k"]
+            unit = "minute"
+            usd = "0.0060000001"
+            [model."l"]
+            unit = "1M tokens"
+            text_in = "4.00"
+            cached_text = 0
+            audio_in = 0
+            cached_audio = 0
+            audio_out = 64
+            text_out = 24
         "#;
         expect_test::expect![[r#"
             [model."a"] unit: must be "1M tokens" for a model
             [model."b"] cached_text: finer than 0.001 dollars per million tokens; round it up
+            [model."l"] audio_in = 0: what costs nothing cannot be capped; write its price
             [transcription."c"] checked: must be a day, such as 2026-11-22
             [transcription."d"] usb: is not a key of this block
+            [transcription."f"] usd = 0: what costs nothing cannot be capped; write its price
+            [transcription."g"] usd = -0.006: an amount of money cannot be negative
+            [transcription."h"] usd = nan: not an amount in US dollars, such as 0.50
+            [transcription."i"] text_in = inf: not an amount in US dollars, such as 0.50
+            [transcription."j"] text_in = 1e30: not an amount in US dollars, such as 0.50
+            [transcription."k"] usd = 0.0060000001: finer than a billionth of a dollar
             [voice."e"] not a kind of price; there are model and transcription"#]]
         .assert_eq(&PriceBook::parse(text).expect_err("is wrong").join("\n"));
     }

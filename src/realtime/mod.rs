@@ -276,6 +276,13 @@ pub enum Command {
     ClearInput,
     /// Add to the conversation.
     Add(Item),
+    /// Add to the conversation, behind this item of it.
+    Insert {
+        /// The item it stands behind.
+        after: Id,
+        /// What to add.
+        item: Item,
+    },
     /// Ask for an answer.
     Respond(Request),
     /// Cut the running answer short.

@@ -22,8 +22,8 @@ fn nothing_is_sent_to_a_session_whose_settings_differ() {
             0.3    fact      model-lost
             0.3    fact      sentence
             0.3    carrier   say "Sorry."
-            0.3    realtime  close
             0.3    carrier   close
+            0.3    realtime  close
             0.3    budget    Settle(Usd(12500000))
             0.3    fact      ended
             0.3    over      Lost(Realtime)
@@ -47,8 +47,8 @@ fn a_model_that_cannot_be_reached_is_apologised_for_when_there_is_somebody_to_he
             0.5    carrier   limit 310s
             0.5    fact      sentence
             0.5    carrier   say "Sorry."
-            0.5    realtime  close
             0.5    carrier   close
+            0.5    realtime  close
             0.5    budget    Settle(Usd(12500000))
             0.5    fact      ended
             0.5    over      Lost(Realtime)
@@ -76,10 +76,10 @@ fn a_model_lost_in_the_middle_is_apologised_for() {
             1.0    fact      model-lost
             1.0    fact      sentence
             1.0    carrier   say "Sorry."
-            1.0    fact      unreported $0.068192
-            1.0    realtime  close
             1.0    carrier   close
-            1.0    budget    Settle(Usd(80692000))
+            1.0    fact      unreported $0.068256
+            1.0    realtime  close
+            1.0    budget    Settle(Usd(80756000))
             1.0    fact      ended
             1.0    over      Lost(Realtime)
         "#]],
@@ -128,8 +128,8 @@ fn a_silent_caller_is_asked_once_and_then_told_goodbye() {
             9.6    carrier   play 2:1000:g0 1000ms
             9.7    fact      turn $0.00144
             10.6   carrier   play 2:1020:g0 20ms
-            10.8   realtime  close
             10.8   carrier   close
+            10.8   realtime  close
             10.8   budget    Settle(Usd(15380000))
             10.8   fact      ended
             10.8   over      SaidGoodbye(Silence)
@@ -167,12 +167,12 @@ fn no_call_outlives_its_clock() {
             18.0   realtime  goodbye r1 max 200
             18.6   carrier   play 1:30000:g0 30000ms
             18.6   fact      first-word
-            28.0   fact      unreported $0.013296
-            28.0   realtime  close
             28.0   carrier   close
-            28.0   budget    Settle(Usd(25796000))
-            28.0   fact      ended
-            28.0   over      CutOff(Duration)
+            30.0   fact      unreported $0.013296
+            30.0   realtime  close
+            30.0   budget    Settle(Usd(25796000))
+            30.0   fact      ended
+            30.0   over      CutOff(Duration)
         "#]],
     );
 }
@@ -198,12 +198,12 @@ fn a_goodbye_that_never_comes_is_said_by_the_carrier() {
             1.0    realtime  goodbye r1 max 200
             3.0    fact      sentence
             3.0    carrier   say "Goodbye."
-            3.0    fact      unreported $0.013296
-            3.0    realtime  close
             3.0    carrier   close
-            3.0    budget    Settle(Usd(25796000))
-            3.0    fact      ended
-            3.0    over      SaidGoodbye(Drain)
+            5.0    fact      unreported $0.013296
+            5.0    realtime  close
+            5.0    budget    Settle(Usd(25796000))
+            5.0    fact      ended
+            5.0    over      SaidGoodbye(Drain)
         "#]],
     );
 }
@@ -223,8 +223,8 @@ fn an_operator_who_hangs_up_does_not_wait() {
             0.0    carrier   limit 310s
             0.0    realtime  configure
             0.0    fact      ready
-            1.0    realtime  close
             1.0    carrier   close
+            1.0    realtime  close
             1.0    budget    Settle(Usd(12500000))
             1.0    fact      ended
             1.0    over      Stopped
@@ -244,8 +244,8 @@ fn a_stream_that_never_opens_ends_the_call() {
             0.0    fact      minute $0.0125
             0.0    realtime  configure
             0.0    fact      ready
-            15.0   realtime  close
             15.0   carrier   close
+            15.0   realtime  close
             15.0   budget    Settle(Usd(12500000))
             15.0   fact      ended
             15.0   over      Lost(Carrier)
@@ -313,12 +313,12 @@ fn a_goodbye_that_was_heard_was_said_however_late_its_report_is() {
             1.4    carrier   play 1:2000:g0 2000ms
             1.4    fact      first-word
             3.4    carrier   play 1:2020:g0 20ms
-            11.0   fact      unreported $0.013296
-            11.0   realtime  close
             11.0   carrier   close
-            11.0   budget    Settle(Usd(25796000))
-            11.0   fact      ended
-            11.0   over      SaidGoodbye(Drain)
+            13.0   fact      unreported $0.013296
+            13.0   realtime  close
+            13.0   budget    Settle(Usd(25796000))
+            13.0   fact      ended
+            13.0   over      SaidGoodbye(Drain)
         "#]],
     );
 }

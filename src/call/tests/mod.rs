@@ -1,5 +1,6 @@
 //! Calls, told as calls.
 
+mod edge;
 mod ends;
 mod money;
 mod script;

@@ -5,11 +5,11 @@ use crate::call::rules::{Cap, Rules};
 use crate::units::Usd;
 use expect_test::{Expect, expect};
 
-fn check_with(rules: Rules, granted: Usd, script: &str, expected: Expect) {
+pub fn check_with(rules: Rules, granted: Usd, script: &str, expected: Expect) {
     expected.assert_eq(&play(rules, granted, script));
 }
 
-fn capped(end: u64) -> Rules {
+pub fn capped(end: u64) -> Rules {
     Rules {
         spend: Cap {
             warn: cents(end - 1),
@@ -61,12 +61,12 @@ fn an_answer_is_only_as_long_as_the_money_left_and_then_comes_the_goodbye() {
             19.2   carrier   play 2:2000:g0 2000ms
             19.3   fact      turn $0.00284
             21.2   carrier   play 2:2020:g0 20ms
-            21.3   fact      unreported $0.000288
-            21.3   realtime  close
             21.3   carrier   close
-            21.3   budget    Settle(Usd(38468000))
-            21.3   fact      ended
-            21.3   over      SaidGoodbye(Spend)
+            23.3   fact      unreported $0.000352
+            23.3   realtime  close
+            23.3   budget    Settle(Usd(38532000))
+            23.3   fact      ended
+            23.3   over      SaidGoodbye(Spend)
         "#]],
     );
 }
@@ -105,8 +105,8 @@ fn a_minute_that_cannot_be_paid_for_does_not_begin() {
             47.8   fact      first-word
             47.9   fact      turn $0.00284
             49.8   carrier   play 1:2020:g0 20ms
-            50.0   realtime  close
             50.0   carrier   close
+            50.0   realtime  close
             50.0   budget    Settle(Usd(15340000))
             50.0   fact      ended
             50.0   over      SaidGoodbye(Spend)
@@ -196,12 +196,13 @@ fn what_is_never_reported_is_charged_at_its_bound() {
             0.0    fact      ready
             0.5    realtime  append 500ms
             1.0    realtime  respond r1 max 1024
-            2.0    fact      unreported $0.068456
-            2.0    realtime  close
+            2.0    realtime  cancel r1
             2.0    carrier   close
-            2.0    budget    Settle(Usd(80956000))
-            2.0    fact      ended
-            2.0    over      CallerHungUp
+            4.0    fact      unreported $0.06852
+            4.0    realtime  close
+            4.0    budget    Settle(Usd(81020000))
+            4.0    fact      ended
+            4.0    over      CallerHungUp
         "#]],
     );
 }
@@ -232,8 +233,8 @@ fn a_report_without_usage_is_charged_at_its_bound() {
             1.0    realtime  respond r1 max 1024
             2.0    fact      turn $0.068352
             3.0    fact      transcribed $0.00004
-            4.0    realtime  close
             4.0    carrier   close
+            4.0    realtime  close
             4.0    budget    Settle(Usd(80892000))
             4.0    fact      ended
             4.0    over      CallerHungUp
@@ -276,10 +277,10 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_leaves_what_was_gr
             13.1   fact      model-lost
             13.1   fact      sentence
             13.1   carrier   say "Sorry."
-            13.1   fact      unreported $0.05206
-            13.1   realtime  close
             13.1   carrier   close
-            13.1   budget    Settle(Usd(184480000))
+            13.1   fact      unreported $0.052124
+            13.1   realtime  close
+            13.1   budget    Settle(Usd(184544000))
             13.1   fact      ended
             13.1   over      Lost(Realtime)
         "#]],
@@ -299,8 +300,8 @@ fn a_call_that_cannot_pay_for_its_own_goodbye_is_ended_at_once() {
             0.0    fact      minute $0.0125
             0.0    fact      warned
             0.0    fact      wrapping-up
-            0.0    realtime  close
             0.0    carrier   close
+            0.0    realtime  close
             0.0    budget    Settle(Usd(12500000))
             0.0    fact      ended
             0.0    over      CutOff(Spend)
@@ -447,9 +448,9 @@ fn a_goodbye_that_fails_late_is_not_followed_by_a_sentence_nobody_can_pay_for() 
             46.0   carrier   play 1:1000:g0 1000ms
             46.0   fact      first-word
             54.5   fact      model-lost
+            54.5   carrier   close
             54.5   fact      unreported $0.013296
             54.5   realtime  close
-            54.5   carrier   close
             54.5   budget    Settle(Usd(25796000))
             54.5   fact      ended
             54.5   over      CutOff(Drain)

@@ -2,8 +2,8 @@
 
 use crate::call::invariants::Checker;
 use crate::call::record::What;
-use crate::call::rules::{Cap, Margins, Rules};
-use crate::call::{Call, Input, Order, Output, Ticket, Verdict};
+use crate::call::rules::{Cap, Edge, Margins, Rules};
+use crate::call::{Call, Input, Order, Output, Phase, Ticket, Verdict};
 use crate::carrier::{self, Mark};
 use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
 use crate::realtime::{self, Code, Complaint, Gravity, Loss, RequestKind, Status};
@@ -59,6 +59,9 @@ pub fn rules() -> Rules {
         minute: Usd::from_micros(12_500),
         say: Usd::ZERO,
         answer_timeout_ms: 8_000,
+        edge: Edge::default(),
+        context_tokens: 2_000,
+        keep_turns: 2,
         margins: Margins::default(),
     }
 }
@@ -107,6 +110,13 @@ pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
         for input in read(what.trim()) {
             feed(&mut call, at, input);
         }
+    }
+    // A call that is over waits for its last reports, with nobody to tell of them.
+    while let Some((due, _)) = call
+        .deadline()
+        .filter(|_| matches!(call.phase(), Phase::Over(_)))
+    {
+        feed(&mut call, due, Input::Wake);
     }
     told
 }
@@ -190,6 +200,7 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
                 usage: Some(usage),
             }]
         }
+        ["said", item, words @ ..] => vec![read_words(item, words.join(" "))],
         ["began", response] => {
             let nonce = response
                 .strip_prefix('r')
@@ -225,7 +236,25 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
     }
 }
 
-/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, or no usage at all.
+/// The words of an item: the caller's, when it is called `you-…`.
+fn read_words(item: &str, text: String) -> realtime::Event {
+    let (of_caller, item) = (item.starts_with("you"), Id::from(item));
+    if of_caller {
+        return realtime::Event::Transcribed {
+            item,
+            text,
+            usage: None,
+        };
+    }
+    let response = Id::from("r");
+    realtime::Event::Said {
+        response,
+        item,
+        text,
+    }
+}
+
+/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, perhaps with `cached TEXT`, or no usage at all.
 fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
     let status = match status {
         "completed" => Status::Completed,
@@ -242,6 +271,7 @@ fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
         audio_in: number(1),
         text_out: number(2),
         audio_out: number(3),
+        cached_text: number(5),
         ..Usage::default()
     });
     realtime::Event::ResponseDone {
@@ -310,6 +340,7 @@ fn tell_realtime(command: &realtime::Command) -> String {
         Command::AppendSilence { ms } => format!("realtime  append-silence {ms}ms"),
         Command::ClearInput => "realtime  clear-input".into(),
         Command::Add(item) => format!("realtime  add {item:?}"),
+        Command::Insert { after, item } => format!("realtime  insert behind {after} {item:?}"),
         Command::Respond(request) => {
             let kind = match request.kind {
                 RequestKind::Answer => "respond",

@@ -31,12 +31,12 @@ fn a_call_is_answered_heard_and_ended_by_the_caller() {
             2.4    fact      first-word
             2.5    fact      turn $0.002048
             3.4    carrier   play 1:1020:g0 20ms
-            9.0    fact      unreported $0.000072
-            9.0    realtime  close
             9.0    carrier   close
-            9.0    budget    Settle(Usd(14620000))
-            9.0    fact      ended
-            9.0    over      CallerHungUp
+            11.0   fact      unreported $0.000136
+            11.0   realtime  close
+            11.0   budget    Settle(Usd(14684000))
+            11.0   fact      ended
+            11.0   over      CallerHungUp
         "#]],
     );
 }
@@ -207,9 +207,10 @@ fn a_failed_answer_is_asked_for_again_with_a_pause_and_not_for_ever() {
             6.0    fact      model-lost
             6.0    fact      sentence
             6.0    carrier   say "Sorry."
-            6.0    realtime  close
             6.0    carrier   close
-            6.0    budget    Settle(Usd(12500000))
+            6.0    fact      unreported $0.000064
+            6.0    realtime  close
+            6.0    budget    Settle(Usd(12564000))
             6.0    fact      ended
             6.0    over      Lost(Realtime)
         "#]],

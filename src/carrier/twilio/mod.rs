@@ -4,8 +4,10 @@
 //! nothing is read out of a request before its signature was checked. What Twilio adds to its forms without notice is
 //! no reason to refuse a call: unknown fields and values are let through everywhere.
 
+mod record;
 mod rest;
 mod signature;
+mod state;
 mod stream;
 mod twiml;
 mod webhook;
@@ -109,6 +111,18 @@ impl Carrier for Twilio {
 
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome {
         rest::outcome(status, body)
+    }
+
+    fn ask_record(&self, carrier_call: &Id) -> RestRequest {
+        record::request(
+            &self.settings.api_base,
+            &self.settings.account,
+            carrier_call,
+        )
+    }
+
+    fn record(&self, carrier_call: &Id, body: &str) -> Result<CallRecord, Garbled> {
+        record::read(carrier_call, body)
     }
 
     fn stream(&self, carrier_call: &Id) -> Box<dyn Stream> {

@@ -30,13 +30,18 @@ pub(super) fn request(
             return None;
         }
     };
-    let (account, call) = (segment(account), segment(call.as_str()));
     Some(RestRequest {
         method: "POST",
-        url: format!("{api_base}/2010-04-01/Accounts/{account}/Calls/{call}.json"),
+        url: resource(api_base, account, call),
         form: vec![field],
         purpose,
     })
+}
+
+/// The address of a call's own resource.
+pub(super) fn resource(api_base: &str, account: &str, call: &Id) -> String {
+    let (account, call) = (segment(account), segment(call.as_str()));
+    format!("{api_base}/2010-04-01/Accounts/{account}/Calls/{call}.json")
 }
 
 /// One segment of a path, which no text can make two of.

@@ -3,7 +3,9 @@
 //! A POST carries its fields in a form, a GET in its query. Fields may appear that nobody announced, and most of the
 //! known ones may be blank, so only the name of the call is insisted on.
 
+use super::state;
 use crate::carrier::{Attestation, Garbled, Id, Offer, Phone, Request, Status};
+use jiff::fmt::rfc2822::DateTimeParser;
 use std::borrow::Cow;
 
 /// One field: its name and its value, percent-decoded.
@@ -11,8 +13,9 @@ pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The longest name of a call that is believed to be one; Twilio's have 34 characters, its imitators' are UUIDs.
 const CALL_LEN: usize = 64;
-/// The longest word for a call's state that is kept; Twilio's longest has 11 characters.
-const STATE_LEN: usize = 32;
+
+/// Callbacks tell the time as letters do: `Sun, 22 Nov 2026 19:08:42 +0000`.
+const CLOCK: DateTimeParser = DateTimeParser::new();
 
 /// The fields of one webhook.
 pub(super) struct Fields<'a>(Vec<Pair<'a>>);
@@ -62,13 +65,18 @@ impl<'a> Fields<'a> {
     /// The state of the call.
     pub(super) fn status(&self) -> Result<Status, Garbled> {
         let state = self.get("CallStatus").ok_or(Garbled("no CallStatus"))?;
-        if state.len() > STATE_LEN || !state.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
-            return Err(Garbled("a CallStatus that cannot be one"));
-        }
+        let state = state::word(state).ok_or(Garbled("a CallStatus that cannot be one"))?;
+        let number = |name| self.get(name).and_then(|text| text.parse().ok());
+        let sent = self.get("Timestamp");
         Ok(Status {
             carrier_call: self.call()?,
+            is_over: state::is_over(state),
             state: state.to_string(),
-            duration_s: self.get("CallDuration").and_then(|text| text.parse().ok()),
+            duration_s: number("CallDuration"),
+            billed_minutes: number("Duration"),
+            sent_at_s: sent
+                .and_then(|text| CLOCK.parse_timestamp(text).ok().map(|at| at.as_second())),
+            sequence: number("SequenceNumber"),
         })
     }
 }
@@ -245,16 +253,32 @@ mod tests {
     fn a_status_tells_how_the_call_ended_and_how_long_it_was() {
         let lenient = twilio("AC1", false);
         let status = |body: &str| lenient.status(post(body));
-        let told =
-            status("AccountSid=AC1&CallSid=CA1&CallStatus=completed&CallDuration=61&Duration=2");
-        assert_eq!(
-            told,
-            Ok(Status {
-                carrier_call: Id::from("CA1"),
-                state: "completed".to_string(),
-                duration_s: Some(61),
-            })
+        let told = status(
+            "AccountSid=AC1&CallSid=CA1&CallStatus=completed&CallDuration=61&Duration=2&SequenceNumber=0\
+             &Timestamp=Sun%2C+22+Nov+2026+19%3A08%3A42+%2B0000&CallbackSource=call-progress-events",
         );
+        let expected = Status {
+            carrier_call: Id::from("CA1"),
+            state: "completed".to_string(),
+            is_over: true,
+            duration_s: Some(61),
+            billed_minutes: Some(2),
+            sent_at_s: Some(1_795_374_522),
+            sequence: Some(0),
+        };
+        assert_eq!(told, Ok(expected));
+        let odd = "CallStatus=in-progress&CallDuration=-1&Duration=1e9&Timestamp=yesterday&SequenceNumber=99999999999999999999";
+        let odd = status(&format!("AccountSid=AC1&CallSid=CA1&{odd}")).unwrap();
+        let nothing = Status {
+            carrier_call: Id::from("CA1"),
+            state: "in-progress".to_string(),
+            is_over: false,
+            duration_s: None,
+            billed_minutes: None,
+            sent_at_s: None,
+            sequence: None,
+        };
+        assert_eq!(odd, nothing, "what makes no sense was not said");
         let busy = status("AccountSid=AC1&CallSid=CA1&CallStatus=no-answer&CallDuration=").unwrap();
         assert_eq!((&*busy.state, busy.duration_s), ("no-answer", None));
         assert!(status("AccountSid=AC1&CallSid=CA1").is_err());

@@ -3,8 +3,11 @@
 //! A cap is a claim about the worst call, so it is the worst that is looked for and printed. Calls are made in virtual time, on all
 //! cores; each has a seed, and a call that fails says how to make it again.
 
+use super::crowd;
+use super::draw::LINEAR;
 use super::hazards::{self, HAZARDS, Hazard};
-use super::tally::{Tally, see};
+use super::tally::{Farewells, Tally, see};
+use super::usable;
 use crate::pricing::PriceBook;
 use clap::builder::PossibleValuesParser;
 use std::collections::BTreeMap;
@@ -15,6 +18,9 @@ use std::time::Instant;
 
 /// Calls in all, unless it is said: some minutes on two cores.
 const CALLS: u64 = 3_600;
+
+/// Talks of each case, unless it is said.
+const TALKS: u64 = 200;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -28,6 +34,9 @@ pub struct ProveArguments {
     /// One scenario instead of all of them.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(HAZARDS.iter().map(|hazard| hazard.name)))]
     scenario: Option<String>,
+    /// How many ordinary talks to make of each case of the table of what a cap is good for; none with --scenario.
+    #[arg(long, value_name = "N", default_value_t = TALKS, value_parser = clap::value_parser!(u64).range(..=100_000))]
+    talks: u64,
 }
 
 /// Makes the calls and prints what came of them; fails when a promise was not kept.
@@ -40,13 +49,24 @@ pub fn run(arguments: &ProveArguments) -> ExitCode {
     let proof = prove(&chosen, arguments.calls, arguments.seed);
     let took_ms = began.elapsed().as_millis().max(1);
     let calls: u64 = proof.tallies.iter().map(|(_, tally)| tally.calls).sum();
+    let lasted_ms: u64 = proof.tallies.iter().map(|(_, tally)| tally.lasted_ms).sum();
     let told = proof.tell(&mut io::stdout().lock()).and_then(|()| {
         let pace = u128::from(calls) * 1_000 / took_ms;
         writeln!(
             io::stdout(),
-            "\n{calls} calls in {} s, {pace} a second",
-            took_ms / 1_000
+            "\n{calls} calls of {} s on the average in {} s, {pace} a second; one in {} with sound of 24 kHz, the others with the telephone's own",
+            lasted_ms / calls.max(1) / 1_000,
+            took_ms / 1_000,
+            LINEAR + 1
         )
+    });
+    let talks = match arguments.scenario {
+        None => arguments.talks,
+        Some(_) => 0,
+    };
+    let told = told.and_then(|()| match talks {
+        0 => Ok(()),
+        talks => usable::tell(&usable::measure(talks), &mut io::stdout().lock()),
     });
     match told {
         Ok(()) if proof.is_kept() => ExitCode::SUCCESS,
@@ -66,41 +86,69 @@ pub fn prove(hazards: &[&'static Hazard], calls: u64, seed: u64) -> Proof {
     let kinds = u64::try_from(hazards.len()).unwrap_or(u64::MAX).max(1);
     let each = calls.div_ceil(kinds);
     let book = PriceBook::built_in();
-    let next = AtomicU64::new(0);
-    let work = || {
-        let mut tallies: BTreeMap<usize, Tally> = BTreeMap::new();
-        loop {
-            let job = next.fetch_add(1, Ordering::Relaxed);
-            let kind = usize::try_from(job / each).unwrap_or(usize::MAX);
-            let Some(hazard) = hazards.get(kind) else {
-                return tallies;
-            };
-            let seed = seed.saturating_add(job % each);
-            let seen = see(hazard, &book, seed);
-            tallies.entry(kind).or_default().add(seed, seen);
+    let jobs = each.saturating_mul(kinds);
+    let counted = fold_in_parallel(jobs, |tallies: &mut BTreeMap<usize, Tally>, job| {
+        let kind = usize::try_from(job / each).unwrap_or(usize::MAX);
+        let Some(hazard) = hazards.get(kind) else {
+            return;
+        };
+        let seed = seed.saturating_add(job % each);
+        let tally = tallies.entry(kind).or_default();
+        // A crowd is many calls.
+        if !hazard.crowd || job % each < crowd::crowds(each) {
+            tally.add(seed, see(hazard, &book, seed));
         }
-    };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let counted: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        // A call that panics is caught and counted where it is made, so a worker has no reason to.
-        threads.into_iter().map(|thread| thread.join()).collect()
     });
     let mut tallies: Vec<_> = hazards
         .iter()
         .map(|hazard| (*hazard, Tally::default()))
         .collect();
-    for (kind, tally) in counted.into_iter().flatten().flatten() {
+    for (kind, tally) in counted.into_iter().flatten() {
         tallies[kind].1.merge(tally);
     }
     Proof { tallies }
 }
 
+/// Does every job from zero on, on all cores, and gives what each worker made of its own.
+fn fold_in_parallel<T: Default + Send>(jobs: u64, work: impl Fn(&mut T, u64) + Sync) -> Vec<T> {
+    let next = AtomicU64::new(0);
+    let worker = || {
+        let mut made = T::default();
+        loop {
+            match next.fetch_add(1, Ordering::Relaxed) {
+                job if job < jobs => work(&mut made, job),
+                _ => return made,
+            }
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        // A call that panics is caught and counted where it is made, so a worker has no reason to.
+        let done = threads.into_iter().filter_map(|thread| thread.join().ok());
+        done.collect()
+    })
+}
+
+/// Does every job from zero on, on all cores; in no order.
+pub(super) fn in_parallel<T: Send>(jobs: u64, work: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let made = fold_in_parallel(jobs, |made: &mut Vec<T>, job| made.push(work(job)));
+    made.into_iter().flatten().collect()
+}
+
 impl Proof {
     /// Whether every promise was kept by every call whose model keeps the assumptions.
     pub fn is_kept(&self) -> bool {
-        let bound = self.tallies.iter().filter(|(hazard, _)| !hazard.breaks);
-        bound.clone().all(|(_, tally)| tally.is_kept())
+        let mut bound = self.tallies.iter().filter(|(hazard, _)| !hazard.breaks);
+        bound.all(|(_, tally)| tally.is_kept()) && self.farewells().is_kept()
+    }
+
+    /// What became of the goodbyes, where the model serves them.
+    pub fn farewells(&self) -> Farewells {
+        let mut all = Farewells::default();
+        let serving = (self.tallies.iter()).filter(|(hazard, _)| hazard.serves_goodbyes());
+        serving.for_each(|(_, tally)| all.merge(tally.farewells.clone()));
+        all
     }
 
     /// Writes both tables, and every failure with how to repeat it.
@@ -138,6 +186,7 @@ impl Proof {
             for (why, count) in all.silences() {
                 writeln!(out, "  {why:<28}{count:>8}")?;
             }
+            writeln!(out, "\n{}", self.farewells().told())?;
         }
         if !broken.is_empty() {
             writeln!(

@@ -6,7 +6,10 @@
 
 use super::hazards::{Hazard, MANNERS, Manner};
 use super::stage::Stage;
+use crate::admission::Agent;
+use crate::call::rules::{Cap, Rules};
 use crate::cli::world::{self, Plan};
+use crate::config;
 use crate::pricing::PriceBook;
 use crate::sim::dice::Dice;
 use crate::sim::phone::{self, Act, Line, Step, When};
@@ -17,8 +20,102 @@ use std::sync::{Arc, OnceLock};
 /// No cap is larger: a dearer call would only take longer to reach it.
 const LARGEST_CAP: Usd = Usd::from_micros(2_000_000);
 
+/// One call in so many and one sends the model sound of 24 kHz; the others send the telephone's own.
+pub const LINEAR: u64 = 31;
+
 /// The longest that a caller of these speaks without a pause.
 const LONGEST_SPEECH_MS: u64 = 90_000;
+
+/// What a call depends on besides its model and its caller.
+pub struct Lot {
+    /// Chance, from here on.
+    pub dice: Dice,
+    /// The settings that were drawn, but for the cap.
+    pub plan: Plan,
+    /// The same, read.
+    pub settings: config::Settings,
+    /// The smallest cap that they allow.
+    pub smallest: Usd,
+    /// The cap.
+    pub cap: Usd,
+    /// What the carrier really takes for a started minute.
+    pub minute: Usd,
+    /// What it takes for a sentence.
+    pub say: Usd,
+}
+
+impl Lot {
+    /// Draws the settings of this hazard and seed; `longest_ms` replaces the cap on duration.
+    ///
+    /// # Errors
+    /// Settings that make no sense, which no seed should draw.
+    pub fn new(
+        hazard: &Hazard,
+        book: &PriceBook,
+        seed: u64,
+        longest_ms: Option<u64>,
+    ) -> Result<Lot, String> {
+        // Else all hazards would meet the same few agents and callers.
+        let name = hazard.name.bytes().fold(seed, |mixed, byte| {
+            mixed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        let mut dice = Dice::new(Dice::new(name).roll());
+        let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
+        let say = up_to(&mut dice, 10_000);
+        let mut settings = agent(&mut dice, book, longest_ms);
+        settings.extend([
+            setting("carrier.twilio.per_minute_usd", per_minute),
+            setting("carrier.twilio.media_per_minute_usd", media),
+            setting("carrier.twilio.say_usd", say),
+            setting("cap.spend.end", LARGEST_CAP),
+        ]);
+        let plan = Plan {
+            settings,
+            ..Plan::default()
+        };
+        let mut settings = Stage::settings(&plan)?;
+        let models = settings.agents.iter().flat_map(|agent| &agent.models);
+        let smallest = models.map(|model| model.smallest_cap).max();
+        let smallest = smallest.ok_or("the plan has no model")?;
+        let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
+        let agents = settings.agents.iter();
+        settings.agents = agents.map(|agent| with_cap(agent, cap)).collect();
+        Ok(Lot {
+            dice,
+            plan,
+            settings,
+            smallest,
+            cap,
+            minute: per_minute.plus(media),
+            say,
+        })
+    }
+
+    /// How long the call may last, in milliseconds.
+    pub fn lasts_ms(&self) -> u64 {
+        let models = self.settings.agents.iter().flat_map(|agent| &agent.models);
+        let lasts_ms = models.map(|model| model.rules.duration_ms.end).max();
+        lasts_ms.unwrap_or(0)
+    }
+
+    /// Draws how the model behaves.
+    ///
+    /// # Errors
+    /// A hazard in words that the simulator does not know.
+    pub fn model(&mut self, hazard: &Hazard) -> Result<model::Setup, String> {
+        let mut model = world::model_setup(&words(hazard, &mut self.dice))?;
+        model.cache = self.dice.up_to(1) == 0;
+        Ok(model)
+    }
+
+    /// Draws what the caller does, and how good the line is.
+    pub fn caller(&mut self, hazard: &Hazard, phone: &mut phone::Setup) {
+        let lasts_ms = self.lasts_ms();
+        phone.script = script(hazard, &mut self.dice, lasts_ms);
+        phone.line = line(&mut self.dice);
+        phone.keep_sound = false;
+    }
+}
 
 /// A call, ready to be made.
 pub struct Drawn {
@@ -37,42 +134,19 @@ impl Drawn {
     /// # Errors
     /// Settings that make no sense, which no seed should draw.
     pub fn new(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Drawn, String> {
-        // Else all hazards would meet the same few agents and callers.
-        let name = hazard.name.bytes().fold(seed, |mixed, byte| {
-            mixed.wrapping_mul(31).wrapping_add(u64::from(byte))
-        });
-        let mut dice = Dice::new(Dice::new(name).roll());
-        let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
-        let say = up_to(&mut dice, 10_000);
-        let mut settings = agent(&mut dice, book);
-        settings.extend([
-            setting("carrier.twilio.per_minute_usd", per_minute),
-            setting("carrier.twilio.media_per_minute_usd", media),
-            setting("carrier.twilio.say_usd", say),
-        ]);
-        let mut plan = Plan {
-            settings,
-            ..Plan::default()
-        };
-        let smallest = Stage::smallest_cap(&with_cap(&plan, LARGEST_CAP))?;
-        let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
-        plan = with_cap(&plan, cap);
+        let mut lot = Lot::new(hazard, book, seed, None)?;
         if hazard.poor {
-            let budget = between(&mut dice, smallest, cap);
-            plan.settings.push(setting("budget.caller_day_usd", budget));
+            lot.settings.budget.caller_day = between(&mut lot.dice, lot.smallest, lot.cap);
         }
-        let stage = Stage::new(&plan)?;
-        let mut model = world::model_setup(&words(hazard, &mut dice))?;
-        model.cache = dice.up_to(1) == 0;
-        let mut phone = stage.phone(seed);
-        phone.script = script(hazard, &mut dice);
-        phone.line = line(&mut dice);
-        phone.keep_sound = false;
+        let model = lot.model(hazard)?;
+        let mut phone = Stage::phone(seed);
+        lot.caller(hazard, &mut phone);
+        let (minute, say) = (lot.minute, lot.say);
         Ok(Drawn {
-            stage,
+            stage: Stage::of(lot.settings, None)?,
             model,
             phone,
-            minute: per_minute.plus(media),
+            minute,
             say,
         })
     }
@@ -96,7 +170,7 @@ fn up_to(dice: &mut Dice, micros: u64) -> Usd {
 }
 
 /// An amount between these two, small ones oftener: tight caps are where holes are.
-fn between(dice: &mut Dice, least: Usd, most: Usd) -> Usd {
+pub(super) fn between(dice: &mut Dice, least: Usd, most: Usd) -> Usd {
     let span = most.less(least).nanos() >> dice.up_to(8);
     least.plus(Usd::from_nanos(dice.up_to(span)))
 }
@@ -107,21 +181,37 @@ fn within(dice: &mut Dice, least: u64, most: u64) -> u64 {
     least + dice.up_to(span)
 }
 
-fn with_cap(plan: &Plan, cap: Usd) -> Plan {
-    let mut plan = plan.clone();
-    let warn = Usd::from_nanos(cap.nanos() / 5 * 4);
-    plan.settings.push(setting("cap.spend.warn", warn));
-    plan.settings.push(setting("cap.spend.end", cap));
-    plan
+/// The agent with this cap. Only the cap differs from what the settings say, so they need not be read a second time.
+fn with_cap(agent: &Agent, cap: Usd) -> Arc<Agent> {
+    let mut agent = agent.clone();
+    for model in &mut agent.models {
+        let mut rules = Rules::clone(&model.rules);
+        rules.spend = Cap {
+            warn: Usd::from_nanos(cap.nanos() / 5 * 4),
+            end: cap,
+        };
+        model.rules = Arc::new(rules);
+    }
+    Arc::new(agent)
+}
+
+/// How long a call may last. Most are short, for what can go wrong goes wrong at the beginning and at the end; one in twelve
+/// crosses a minute's boundary, and one in 128 lasts as long as calls do.
+fn duration(dice: &mut Dice) -> u64 {
+    match dice.up_to(127) {
+        0 => 60_000 + dice.up_to(540_000),
+        1..11 => 50_000 + dice.up_to(80_000),
+        _ => 20_000 + dice.up_to(7_000),
+    }
 }
 
 /// Whatever an agent and its model can be set to, but for the cap on spend.
-fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
+fn agent(dice: &mut Dice, book: &PriceBook, longest_ms: Option<u64>) -> Vec<(String, String)> {
     let model = book.models.keys().nth(pick(dice, book.models.len()));
     // One more than there are: nobody transcribes.
     let listeners = book.transcriptions.len();
     let listener = book.transcriptions.keys().nth(pick(dice, listeners + 1));
-    let duration_ms = within(dice, 20_000, 600_000);
+    let duration_ms = longest_ms.unwrap_or_else(|| duration(dice));
     let silence_ms = within(dice, 5_000, 40_000);
     let greeting = match dice.up_to(2) {
         0 => "",
@@ -129,7 +219,12 @@ fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
     };
     let instructions = "Say that you are an automated assistant. "
         .repeat(1 + usize::try_from(dice.up_to(20)).unwrap_or(0));
-    let audio = if dice.up_to(1) == 0 { "pcm16" } else { "pcmu" };
+    // Turning sound of 8 kHz into 24 and back is half of the work of a call that does, and no part of the money.
+    let audio = if dice.up_to(LINEAR) == 0 {
+        "pcm16"
+    } else {
+        "pcmu"
+    };
     let ms = |ms: u64| format!("{ms}ms");
     vec![
         setting("model.main.model", model.map_or("", String::as_str)),
@@ -154,7 +249,7 @@ fn agent(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
 }
 
 /// An index below `count`.
-fn pick(dice: &mut Dice, count: usize) -> usize {
+pub(super) fn pick(dice: &mut Dice, count: usize) -> usize {
     let most = u64::try_from(count.saturating_sub(1)).unwrap_or(0);
     usize::try_from(dice.up_to(most)).unwrap_or(0)
 }
@@ -190,11 +285,12 @@ fn line(dice: &mut Dice) -> Line {
 }
 
 /// What the caller does.
-fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
+fn script(hazard: &Hazard, dice: &mut Dice, lasts_ms: u64) -> Vec<Step> {
     let any = MANNERS[pick(dice, MANNERS.len())];
     let manner = hazard.caller.unwrap_or(any);
     let mut steps = Vec::new();
     let mut at_ms = dice.up_to(4_000);
+    let mut spoken_ms = 0;
     for _ in 0..60 {
         let (when, speech_ms) = match manner {
             Manner::Silent => break,
@@ -223,10 +319,11 @@ fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
                 (When::At { ms }, speech_ms)
             }
         };
-        // Nothing is said after the longest call.
-        if at_ms > 700_000 {
+        // Nothing is said after the call.
+        if at_ms > lasts_ms || spoken_ms > lasts_ms {
             break;
         }
+        spoken_ms += speech_ms;
         let act = Act::Say(speech(dice, speech_ms));
         steps.push(Step { when, act });
     }
@@ -237,7 +334,7 @@ fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
         steps.insert(0, Step { when, act });
     }
     if hazard.hangs_up || dice.up_to(9) == 0 {
-        let ms = within(dice, 0, 300_000);
+        let ms = within(dice, 0, lasts_ms);
         let act = Act::HangUp;
         steps.push(Step {
             when: When::At { ms },
@@ -248,7 +345,7 @@ fn script(hazard: &Hazard, dice: &mut Dice) -> Vec<Step> {
 }
 
 /// So much of a voice, from anywhere in a long speech: making a new one would take longer than the call.
-fn speech(dice: &mut Dice, ms: u64) -> Arc<[i16]> {
+pub(super) fn speech(dice: &mut Dice, ms: u64) -> Arc<[i16]> {
     static SPEECH: OnceLock<Vec<i16>> = OnceLock::new();
     let all = SPEECH.get_or_init(|| voice::speech(LONGEST_SPEECH_MS, 7));
     let per_ms = u64::from(voice::RATE) / 1_000;

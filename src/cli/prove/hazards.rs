@@ -40,6 +40,8 @@ pub struct Hazard {
     pub hangs_up: bool,
     /// Whether the budget above the call may be smaller than its cap.
     pub poor: bool,
+    /// Whether many such calls go on at once, each with a model and a caller of its own, on budgets too small for all of them.
+    pub crowd: bool,
     /// Whether it breaks an assumption of the cap.
     pub breaks: bool,
 }
@@ -51,6 +53,7 @@ const fn model(name: &'static str, model: &'static str) -> Hazard {
         caller: None,
         hangs_up: false,
         poor: false,
+        crowd: false,
         breaks: false,
     }
 }
@@ -84,6 +87,15 @@ pub const HAZARDS: &[Hazard] = &[
     model("vad-storm", "vad=storm"),
     model("vad-storm-to-limit", "vad=storm limit=answer-to-limit"),
     model("acks-late", "acks=late:{}ms"),
+    model("acks-never", "acks=never"),
+    model("deletes-late", "deletes=late:{}ms"),
+    model("deletes-never", "deletes=never"),
+    model("deletes-refused", "deletes=refused"),
+    model("inserts-refused", "inserts=refused"),
+    model(
+        "heavy-deletes-late",
+        "heavy deletes=late:{}ms limit=answer-to-limit",
+    ),
     model("slow", "latency={}ms speed=1x"),
     model("slower-than-speech", "speed=0.4x"),
     model("drops", "drop=at:{}ms"),
@@ -125,10 +137,34 @@ pub const HAZARDS: &[Hazard] = &[
         poor: true,
         ..model("small-budget", "honest")
     },
+    Hazard {
+        crowd: true,
+        ..model("crowd", "honest")
+    },
     broken("self-answer", "self-answer"),
     broken("overrun", "overrun answer=60s"),
     broken("usage-shrunk", "usage=shrunk"),
 ];
+
+/// Manners with which a goodbye of the model may come late, or never.
+const UNSERVING: [&str; 9] = [
+    "latency=",
+    "speed=",
+    "drop=",
+    "expire=",
+    "update=",
+    "goodbye=",
+    "fail=",
+    "usage=never",
+    "usage=late",
+];
+
+impl Hazard {
+    /// Whether its model says goodbye when it is asked to.
+    pub fn serves_goodbyes(&self) -> bool {
+        !self.crowd && !self.breaks && !UNSERVING.iter().any(|word| self.model.contains(word))
+    }
+}
 
 /// The hazard of this name.
 pub fn find(name: &str) -> Option<&'static Hazard> {

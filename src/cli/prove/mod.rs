@@ -6,12 +6,14 @@
 //! lot, by the thousand, for the [`command`] of this name.
 
 pub mod command;
+pub mod crowd;
 pub mod draw;
 pub mod hazards;
 pub mod judge;
 pub mod sockets;
 pub mod stage;
 pub mod tally;
+pub mod usable;
 
 use super::world::Plan;
 use crate::call::record::{Fact, Summary, What};
@@ -70,7 +72,7 @@ impl Outcome {
 /// Settings or sounds that make no sense, or a call that never ends.
 pub fn rehearse(scenario: &Scenario, load: Load<'_>) -> Result<Outcome, String> {
     let stage = stage::Stage::new(&plan(scenario))?;
-    let setup = cast(scenario, stage.phone(1), load)?;
+    let setup = cast(scenario, stage::Stage::phone(1), load)?;
     stage.call(setup)
 }
 

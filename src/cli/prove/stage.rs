@@ -18,8 +18,10 @@ use crate::config;
 use crate::realtime::{DIALECTS, Loss};
 use crate::sim::model;
 use crate::sim::phone::{self, Out, Phone, Report};
-use crate::units::{CallTime, Id, Secret, Usd};
+use crate::units::{CallTime, Id, Secret};
 use desk::{Desk, Later};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,13 +50,31 @@ impl Stage {
     /// # Errors
     /// The plan's settings that make no sense.
     pub fn new(plan: &Plan) -> Result<Stage, String> {
+        let model = world::model_setup(&plan.model)?;
+        let model = (!plan.model_unreachable).then_some(model);
+        Stage::of(Stage::settings(plan)?, model)
+    }
+
+    /// The settings that [`world::World`] would have over sockets.
+    ///
+    /// # Errors
+    /// The plan's settings that make no sense.
+    pub fn settings(plan: &Plan) -> Result<config::Settings, String> {
+        world::settings(plan, SERVER, MODEL, REST)
+    }
+
+    /// A stage with these settings; without a model, nobody answers at its address.
+    ///
+    /// # Errors
+    /// Settings without a carrier that is known.
+    pub fn of(settings: config::Settings, model: Option<model::Setup>) -> Result<Stage, String> {
         let config::Settings {
             carriers,
             agents,
             limits,
             budget,
             ..
-        } = world::settings(plan, SERVER, MODEL, REST)?;
+        } = settings;
         let (name, own) = carriers
             .into_iter()
             .next()
@@ -64,7 +84,6 @@ impl Stage {
             .find(|(known, _)| *known == name)
             .ok_or("the plan's carrier is unknown")?;
         let budget = Budget::new(budget);
-        let model = world::model_setup(&plan.model)?;
         Ok(Stage {
             name,
             account: own.account.clone(),
@@ -72,23 +91,12 @@ impl Stage {
             carrier: Arc::from(new(own)),
             admission: Admission::new(agents, limits, budget.clone()),
             budget,
-            model: (!plan.model_unreachable).then_some(model),
+            model,
         })
     }
 
-    /// The smallest cap on spend that the plan's settings allow, as long as its own cap is large enough to be allowed.
-    ///
-    /// # Errors
-    /// The plan's settings that make no sense.
-    pub fn smallest_cap(plan: &Plan) -> Result<Usd, String> {
-        let settings = world::settings(plan, SERVER, MODEL, REST)?;
-        let models = settings.agents.iter().flat_map(|agent| &agent.models);
-        let smallest = models.map(|model| model.smallest_cap).max();
-        smallest.ok_or_else(|| "the plan has no model".to_string())
-    }
-
     /// A phone that will call: each number is another caller with another call, whose chance is its own.
-    pub fn phone(&self, number: u64) -> phone::Setup {
+    pub fn phone(number: u64) -> phone::Setup {
         world::phone_number(number, SERVER)
     }
 
@@ -114,22 +122,46 @@ impl Stage {
         setup: phone::Setup,
         model: Option<model::Setup>,
     ) -> Result<Outcome, String> {
-        let call = setup.call_sid.clone();
-        let seed = setup.seed;
-        let api = desk::Api::new(REST, &self.account, &self.auth_token, &call);
-        let show = Show {
-            stage: self,
-            carrier_call: Id::from(call.as_str()),
-            line: None,
-            began_ms: 0,
-            stream: None,
-            token: String::new(),
-            document: None,
-            desk: Desk::new(Phone::new(setup), api, model, seed),
-            done: false,
-        };
-        show.run()
+        let mut outcomes = self.call_all(vec![Role {
+            rings_ms: 0,
+            phone: setup,
+            model,
+        }])?;
+        outcomes.pop().ok_or_else(|| "nobody called".to_string())
     }
+
+    /// Makes calls that go on at the same time, and share the budgets: whichever has something to do first does it first. What came of
+    /// each, in the order given.
+    ///
+    /// # Errors
+    /// Says where a call that never ends was stuck.
+    pub fn call_all(&self, roles: Vec<Role>) -> Result<Vec<Outcome>, String> {
+        let mut shows: Vec<Show<'_>> = (roles.into_iter())
+            .map(|role| Show::new(self, role))
+            .collect();
+        // What one does never changes when another is due: the budgets answer and never call.
+        let mut due: BinaryHeap<_> = (shows.iter().enumerate())
+            .map(|(index, show)| Reverse((show.next_ms(), index)))
+            .collect();
+        while let Some(Reverse((next_ms, index))) = due.pop() {
+            let show = &mut shows[index];
+            show.go_on(next_ms)?;
+            if !show.is_over() {
+                due.push(Reverse((show.next_ms(), index)));
+            }
+        }
+        Ok(shows.into_iter().map(Show::outcome).collect())
+    }
+}
+
+/// A call to be made among others.
+pub struct Role {
+    /// When the phone dials, in milliseconds on the clock of the stage.
+    pub rings_ms: u64,
+    /// Who calls.
+    pub phone: phone::Setup,
+    /// The model that answers; `None`: nobody does.
+    pub model: Option<model::Setup>,
 }
 
 /// One call on the stage.
@@ -145,33 +177,54 @@ struct Show<'a> {
     document: Option<Document>,
     desk: Desk,
     done: bool,
+    /// Steps in a row in which no time passed.
+    at_once: u32,
 }
 
-impl Show<'_> {
-    fn run(mut self) -> Result<Outcome, String> {
-        self.desk.phone.start(0);
-        let mut at_once = 0;
-        loop {
-            while self.step() {}
-            if self.done && !self.is_live() && self.desk.later.is_empty() {
-                return Ok(self.outcome());
-            }
-            let Some(next_ms) = self.next_ms() else {
-                return Err(format!(
-                    "at {} ms nothing would ever happen again",
-                    self.desk.now_ms
-                ));
-            };
-            at_once = if next_ms > self.desk.now_ms {
-                0
-            } else {
-                at_once + 1
-            };
-            if at_once > MOST_AT_ONCE {
-                return Err(format!("at {} ms the time stood still", self.desk.now_ms));
-            }
-            self.wake(next_ms.max(self.desk.now_ms));
+impl<'a> Show<'a> {
+    fn new(stage: &'a Stage, role: Role) -> Show<'a> {
+        let call = role.phone.call_sid.clone();
+        let seed = role.phone.seed;
+        let api = desk::Api::new(REST, &stage.account, &stage.auth_token, &call);
+        let mut desk = Desk::new(Phone::new(role.phone), api, role.model, seed);
+        desk.now_ms = role.rings_ms;
+        desk.phone.start(role.rings_ms);
+        Show {
+            stage,
+            carrier_call: Id::from(call.as_str()),
+            line: None,
+            began_ms: 0,
+            stream: None,
+            token: String::new(),
+            document: None,
+            desk,
+            done: false,
+            at_once: 0,
         }
+    }
+
+    /// Everything that belongs to the call is over.
+    fn is_over(&self) -> bool {
+        self.done && !self.is_live() && self.desk.later.is_empty()
+    }
+
+    /// Lets time pass until something happens, and everything follow from it that does so in the same moment.
+    fn go_on(&mut self, next_ms: Option<u64>) -> Result<(), String> {
+        let now_ms = self.desk.now_ms;
+        let Some(next_ms) = next_ms else {
+            return Err(format!("at {now_ms} ms nothing would ever happen again"));
+        };
+        self.at_once = if next_ms > now_ms {
+            0
+        } else {
+            self.at_once + 1
+        };
+        if self.at_once > MOST_AT_ONCE {
+            return Err(format!("at {now_ms} ms the time stood still"));
+        }
+        self.wake(next_ms.max(now_ms));
+        while self.step() {}
+        Ok(())
     }
 
     /// The call has begun and is not over.

@@ -3,11 +3,11 @@
 //! The judge is not our own count but the other sides': the simulated model's invoice, the minutes the phone was connected and the
 //! sentences the carrier said, at their prices. Amounts are compared to the nano-dollar, and a difference has a sign.
 
-use super::Outcome;
 use super::draw::Drawn;
 use super::hazards::Hazard;
 use super::judge::broken_promises;
-use crate::call::record::{Cause, Ending, Goodbye, What};
+use super::{Outcome, crowd};
+use crate::call::record::{Cause, Ending, Fact, Goodbye, What};
 use crate::pricing::PriceBook;
 use crate::sim::phone;
 use crate::units::Usd;
@@ -30,30 +30,48 @@ pub struct Seen {
     pub goodbye: Result<Goodbye, String>,
     /// Answers reported until something was noticed: a broken bound, or a model that counts as lost.
     pub noticed: Option<u32>,
+    /// How long the line was open, in milliseconds.
+    pub lasted_ms: u64,
+    /// Whether it was turned away before it was answered.
+    pub refused: bool,
+    /// Of a call that was wound up while the caller stayed: whether the model's goodbye was heard whole, or what became of it.
+    pub farewell: Option<Result<(), String>>,
     /// What was promised of every call and did not hold, in words.
     pub broken: Vec<String>,
 }
 
-/// Makes one call and judges it.
+/// Makes one call and judges it; of a crowd, each of its calls.
 ///
 /// # Errors
 /// A call that could not be made, never ended or panicked.
-pub fn see(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Seen, String> {
+pub fn see(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Vec<Seen>, String> {
     let made = catch_unwind(AssertUnwindSafe(|| {
+        if hazard.crowd {
+            return crowd::see(hazard, book, seed);
+        }
         let drawn = Drawn::new(hazard, book, seed)?;
         let (minute, say) = (drawn.minute, drawn.say);
-        Ok::<_, String>(seen(&drawn.make()?, minute, say))
+        let mut seen = seen(&drawn.make()?, minute, say);
+        if seen.refused {
+            seen.broken.push("the call was refused".to_string());
+        }
+        Ok::<_, String>(vec![seen])
     }));
     made.unwrap_or_else(|_| Err("it panicked".to_string()))
 }
 
-fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
-    let phone = &outcome.phone;
+/// What the carrier bills for a call at these prices of a started minute and of a sentence.
+pub(super) fn carrier_bill(phone: &phone::Report, minute: Usd, say: Usd) -> Usd {
     let sentences = u64::try_from(phone.says.len()).unwrap_or(u64::MAX);
-    let carrier = minute
+    minute
         .times(phone.billed_minutes)
-        .plus(say.times(sentences));
-    let invoice = outcome.billed().plus(carrier);
+        .plus(say.times(sentences))
+}
+
+/// Judges a call whose carrier takes so much for a started minute and for a sentence.
+pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
+    let phone = &outcome.phone;
+    let invoice = outcome.billed().plus(carrier_bill(phone, minute, say));
     let charged = outcome.settled.unwrap_or(Usd::ZERO);
     let ending = outcome.summary().and_then(|summary| summary.ending);
     let by_spend = ending.is_some_and(|ending| {
@@ -63,9 +81,6 @@ fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
         )
     });
     let mut broken = broken_promises(outcome);
-    if outcome.facts.is_empty() {
-        broken.push("the call was refused".to_string());
-    }
     broken.extend(unheard(outcome));
     Seen {
         over_cap: difference(invoice, outcome.cap),
@@ -75,6 +90,9 @@ fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
             .filter(|_| by_spend),
         goodbye: last_words(outcome),
         noticed: noticed(outcome),
+        lasted_ms: phone.duration_ms,
+        refused: outcome.facts.is_empty(),
+        farewell: farewell(outcome),
         broken,
     }
 }
@@ -115,6 +133,21 @@ fn unheard(outcome: &Outcome) -> Option<String> {
     (!heard).then(|| "the goodbye was not heard whole".to_string())
 }
 
+/// Whether the model's goodbye was heard whole, of a call that was wound up and whose caller was still there at its end.
+fn farewell(outcome: &Outcome) -> Option<Result<(), String>> {
+    let wound_up = |fact: &Fact| matches!(fact.what, What::WrappingUp(_));
+    let left = outcome.phone.ending == Some(phone::Ending::CallerHungUp);
+    if left || !outcome.facts.iter().any(wound_up) {
+        return None;
+    }
+    Some(match last_words(outcome) {
+        Ok(Goodbye::Model) if unheard(outcome).is_none() => Ok(()),
+        Ok(Goodbye::Model) => Err("cut".to_string()),
+        Ok(_) => Err("the carrier's sentence".to_string()),
+        Err(why) => Err(why),
+    })
+}
+
 fn noticed(outcome: &Outcome) -> Option<u32> {
     let mut turns = 0;
     for fact in &outcome.facts {
@@ -132,6 +165,8 @@ fn noticed(outcome: &Outcome) -> Option<u32> {
 pub struct Tally {
     /// Calls made.
     pub calls: u64,
+    /// How long their lines were open, in milliseconds.
+    pub lasted_ms: u64,
     /// The largest [`Seen::over_cap`]; `None`: no call came to an end.
     pub over_cap: Option<i64>,
     /// The largest [`Seen::over_charged`].
@@ -142,6 +177,8 @@ pub struct Tally {
     pub undercharged: u64,
     /// Calls of which something promised did not hold.
     pub broken: u64,
+    /// What became of the goodbyes of calls that were wound up.
+    pub farewells: Farewells,
     used: Vec<u64>,
     model: u64,
     carrier: u64,
@@ -150,17 +187,88 @@ pub struct Tally {
     failures: BTreeMap<u64, String>,
 }
 
-impl Tally {
-    /// Counts one call.
-    pub fn add(&mut self, seed: u64, call: Result<Seen, String>) {
-        self.calls += 1;
-        let seen = match call {
-            Ok(seen) => seen,
-            Err(why) => {
-                self.broken += 1;
-                return self.fail(seed, why);
-            }
+/// What became of the goodbyes of calls that were wound up while the caller stayed.
+#[derive(Clone, Debug, Default)]
+pub struct Farewells {
+    /// The model's, heard whole.
+    pub heard: u64,
+    /// Anything else, with how often.
+    pub others: BTreeMap<String, u64>,
+}
+
+/// So many of a thousand goodbyes must be heard whole.
+const WHOLE_PERMILLE: u64 = 999;
+
+/// With fewer calls than these, one that was not heard would say nothing.
+const ENOUGH: u64 = 1_000;
+
+impl Farewells {
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: Farewells) {
+        self.heard += other.heard;
+        for (why, count) in other.others {
+            *self.others.entry(why).or_default() += count;
+        }
+    }
+
+    /// Calls that were wound up.
+    pub fn calls(&self) -> u64 {
+        self.heard + self.others.values().sum::<u64>()
+    }
+
+    /// Whether enough were heard whole, or there are too few calls to tell.
+    pub fn is_kept(&self) -> bool {
+        let calls = self.calls();
+        calls < ENOUGH || self.heard * 1_000 >= calls * WHOLE_PERMILLE
+    }
+
+    /// All of it in words.
+    pub fn told(&self) -> String {
+        let (heard, calls) = (self.heard, self.calls());
+        // Rounded down: 99.9 % is not what a hair less is.
+        let part = heard * 100_000 / calls.max(1);
+        let verdict = match (self.is_kept(), calls < ENOUGH) {
+            (_, true) => "too few to tell",
+            (true, _) => "kept",
+            (false, _) => "NOT KEPT",
         };
+        let others = self.others.iter();
+        let others: Vec<String> = others
+            .map(|(why, count)| format!("{why} {count}"))
+            .collect();
+        let others = match others.is_empty() {
+            true => String::new(),
+            false => format!("; the others: {}", others.join(", ")),
+        };
+        format!(
+            "goodbyes heard whole, of calls that were wound up while the caller stayed and the model serves goodbyes:\n  {heard} of {calls}, {}.{:03} % (99.9 % at the least: {verdict}){others}",
+            part / 1_000,
+            part % 1_000
+        )
+    }
+}
+
+impl Tally {
+    /// Counts the calls of one seed.
+    pub fn add(&mut self, seed: u64, calls: Result<Vec<Seen>, String>) {
+        match calls {
+            Ok(calls) => calls.into_iter().for_each(|seen| self.add_seen(seed, seen)),
+            Err(why) => {
+                self.calls += 1;
+                self.broken += 1;
+                self.fail(seed, why);
+            }
+        }
+    }
+
+    fn add_seen(&mut self, seed: u64, seen: Seen) {
+        self.calls += 1;
+        match seen.farewell {
+            Some(Ok(())) => self.farewells.heard += 1,
+            Some(Err(why)) => *self.farewells.others.entry(why).or_default() += 1,
+            None => {}
+        }
+        self.lasted_ms += seen.lasted_ms;
         self.over_cap = self.over_cap.max(Some(seen.over_cap));
         self.over_charged = self.over_charged.max(Some(seen.over_charged));
         self.used.extend(seen.used);
@@ -186,7 +294,7 @@ impl Tally {
     }
 
     fn fail(&mut self, seed: u64, why: String) {
-        self.failures.insert(seed, why);
+        self.failures.entry(seed).or_insert(why);
         if self.failures.len() > MOST_TOLD {
             self.failures.pop_last();
         }
@@ -195,6 +303,8 @@ impl Tally {
     /// Adds what another worker has counted.
     pub fn merge(&mut self, other: Tally) {
         self.calls += other.calls;
+        self.lasted_ms += other.lasted_ms;
+        self.farewells.merge(other.farewells);
         self.over_cap = self.over_cap.max(other.over_cap);
         self.over_charged = self.over_charged.max(other.over_charged);
         self.dearer += other.dearer;

@@ -4,6 +4,8 @@ mod refused;
 
 use super::*;
 use crate::audio::Format;
+use crate::budget::OnStoreFailure;
+use crate::call::rules::Edge;
 use crate::units::Usd;
 use expect_test::expect;
 
@@ -58,6 +60,62 @@ fn a_minimal_configuration_loads_with_every_default() {
     assert_eq!(model.rules.minute, Usd::from_micros(12_500));
     assert_eq!(model.rules.settings_tokens, 30);
     assert_eq!(model.rules.silence_ms.warn, 20_000);
+    assert_eq!(model.rules.edge, Edge::default());
+    assert_eq!(model.rules.keep_turns, 2);
+    assert_eq!(settings.ledger.path, Path::new("data/ringfence.db"));
+    assert_eq!(
+        settings.budget.on_store_failure,
+        OnStoreFailure::FinishWithinGrant
+    );
+}
+
+#[test]
+fn each_rung_at_the_edge_of_the_budget_can_be_taken_out() {
+    let text = format!(
+        "{MINIMAL}{}",
+        r#"
+[agent.front-desk.edge]
+tell = false
+shorten = false
+shrink = false
+min_answer = "12s"
+[budget]
+on_store_failure = "hang_up"
+"#
+    );
+    let settings = loads(&text, &[("RINGFENCE__MODEL__MAIN__KEEP_TURNS", "0")]);
+    let rules = &settings.agents[0].models[0].rules;
+    let edge = Edge {
+        tell: false,
+        shorten: false,
+        shrink: false,
+        min_output_tokens: 240,
+    };
+    assert_eq!((rules.edge, rules.keep_turns), (edge, 0));
+    assert_eq!(settings.budget.on_store_failure, OnStoreFailure::HangUp);
+}
+
+#[test]
+fn the_shortest_answer_worth_asking_for_is_never_under_eight_seconds() {
+    for (written, tokens) in [("8s", 160), ("8001ms", 161), ("20s", 400)] {
+        let written = [("RINGFENCE__AGENT__FRONT_DESK__EDGE__MIN_ANSWER", written)];
+        let settings = loads(MINIMAL, &written);
+        let rules = &settings.agents[0].models[0].rules;
+        assert_eq!(rules.edge.min_output_tokens, tokens);
+        assert!(rules.edge.min_output_tokens >= rules.margins.min_output_tokens);
+    }
+}
+
+#[test]
+fn the_ledger_is_a_file_wherever_it_is_written() {
+    for (url, path) in [
+        ("sqlite:calls.db", "calls.db"),
+        ("sqlite://data/calls.db", "data/calls.db"),
+        ("sqlite:///var/lib/calls.db", "/var/lib/calls.db"),
+    ] {
+        let settings = loads(MINIMAL, &[("RINGFENCE__LEDGER__URL", url)]);
+        assert_eq!(settings.ledger.path, Path::new(path));
+    }
 }
 
 #[test]
@@ -115,6 +173,7 @@ fn the_file_that_comes_with_ringfence_loads_once_the_secrets_are_set() {
         format!("{:?}", explicit.budget),
         format!("{:?}", settings.budget)
     );
+    assert_eq!(explicit.ledger, settings.ledger);
     assert_eq!(explicit.listen, settings.listen);
     assert_eq!(explicit.warnings, settings.warnings);
 }

@@ -93,13 +93,13 @@ fn money_that_is_negative_or_no_amount_is_refused() {
         "[budget]\nday_usd = -5\nagent_day_usd = 1e2\ncaller_day_usd = true\n[carrier.twilio]\nsay_usd = 0.0000000001",
         expect![[r#"
             ringfence.toml:14 [carrier.twilio] say_usd
-              finer than a billionth of a dollar
+              0.0000000001: finer than a billionth of a dollar
               -> write dollars and cents, such as 0.50
             ringfence.toml:10 [budget] day_usd
-              an amount of money cannot be negative
+              -5: an amount of money cannot be negative
               -> write dollars and cents, such as 0.50
             ringfence.toml:11 [budget] agent_day_usd
-              not an amount in US dollars, such as 0.50
+              1e2: not an amount in US dollars, such as 0.50
               -> write dollars and cents, such as 0.50
             ringfence.toml:12 [budget] caller_day_usd
               must be an amount in US dollars
@@ -134,19 +134,19 @@ lead = "500ms"
 "#,
         expect![[r#"
             ringfence.toml:11 [agent.front-desk.cap] spend.warn
-              must be less than end: the warning comes first
+              0.60 USD must be less than end, 0.50 USD: the warning comes first
               -> lower it, or raise end
             ringfence.toml:12 [agent.front-desk.cap] duration.warn
-              must be less than end: the warning comes first
+              19s must be less than end, 19s: the warning comes first
               -> lower it, or raise end
             ringfence.toml:12 [agent.front-desk.cap] duration.end
-              must be from 20s to 24h
+              19s: must be from 20s to 24h
               -> write it as "5m"
             ringfence.toml:13 [agent.front-desk.cap] silence.warn
-              must be a length of time
+              20: must be a length of time
               -> write it as "300ms", "8s", "4m" or "1h"
             ringfence.toml:13 [agent.front-desk.cap] silence.end
-              must be from 5s to 24h
+              2s: must be from 5s to 24h
               -> write it as "5m"
             ringfence.toml:15 [agent.front-desk.line] lead
               must be from 200ms to 400ms
@@ -168,6 +168,8 @@ transfer = { minutes = 30, usd = 1.00 }
 barge_in = "confirm"
 hold = true
 transcript = "ledger"
+[agent.front-desk.edge]
+cheaper_model = "other"
 [tool.order-status]
 url = "https://shop.acme.test/orders"
 [model.other]
@@ -175,27 +177,26 @@ dialect = "azure"
 model = "gpt-realtime"
 [budget]
 store = "valkey://localhost:6379"
-on_store_failure = "hang_up"
 [ledger]
-url = "sqlite:data/ringfence.db"
+url = "postgres://ringfence:very-secret@localhost/calls"
 [carrier.twilio]
 outbound_per_minute_usd = 0.014
 "#,
         expect![[r#"
-            ringfence.toml:31 [carrier.twilio] outbound_per_minute_usd
+            ringfence.toml:32 [carrier.twilio] outbound_per_minute_usd
               not available yet in this version: calls that go out
               -> take it out
-            ringfence.toml:23 [model.other] dialect
+            ringfence.toml:25 [model.other] dialect
               not available yet in this version: the dialect "azure"
               -> take it out
-            ringfence.toml:26 [budget] store
+            ringfence.toml:28 [budget] store
               not available yet in this version: budgets shared between processes; "memory" is
-              -> take it out
-            ringfence.toml:27 [budget] on_store_failure
-              not available yet in this version: a store that can fail
               -> take it out
             ringfence.toml:15 [agent.front-desk.cap] transfer
               not available yet in this version: transfers
+              -> take it out
+            ringfence.toml:21 [agent.front-desk.edge] cheaper_model
+              not available yet in this version: going on with a cheaper model
               -> take it out
             ringfence.toml:17 [agent.front-desk.line] barge_in
               not available yet in this version: interruptions that are confirmed first
@@ -215,10 +216,10 @@ outbound_per_minute_usd = 0.014
             ringfence.toml:12 [agent.front-desk] transfer
               not available yet in this version: transfers
               -> take it out
-            ringfence.toml:28 ledger
-              not available yet in this version: the ledger
-              -> take it out
-            ringfence.toml:20 [tool.order-status]
+            ringfence.toml:30 [ledger] url
+              not available yet in this version: a ledger in PostgreSQL
+              -> write "sqlite:data/ringfence.db", or leave the key out for that
+            ringfence.toml:22 [tool.order-status]
               not available yet in this version: tools, and so order-status
               -> take it out"#]],
     );
@@ -388,6 +389,98 @@ fn a_key_in_the_wrong_place_is_refused_and_not_repeated() {
               -> name the variable that holds the key, never the key
             RINGFENCE__MODEL__MAIN__API_KEY
               there is no such key
-              -> the keys here are: url, model, dialect, api_key_env, api_key_file, audio, transcription, max_output_tokens, context_tokens, answer_timeout, turn_detection"#]],
+              -> the keys here are: url, model, dialect, api_key_env, api_key_file, audio, transcription, max_output_tokens, context_tokens, keep_turns, answer_timeout, turn_detection"#]],
     );
+}
+
+#[test]
+fn a_rung_that_makes_no_sense_is_refused() {
+    refuses(
+        r#"
+[agent.front-desk.edge]
+tell = "yes"
+min_answer = "5s"
+shrnik = true
+[model.other]
+model = "gpt-realtime"
+keep_turns = 21
+"#,
+        expect![[r#"
+            ringfence.toml:16 [model.other] keep_turns
+              21: must be a whole number from 0 to 20
+              -> write digits only
+            ringfence.toml:11 [agent.front-desk.edge] tell
+              must be true or false
+              -> write it without quotes
+            ringfence.toml:12 [agent.front-desk.edge] min_answer
+              must be from 8s to 20s
+              -> write "8s": a shorter answer stops in the middle of a sentence, a longer one leaves no room for it
+            ringfence.toml:13 [agent.front-desk.edge] shrnik
+              there is no such key
+              -> did you mean shrink?"#]],
+    );
+    refuses_all(
+        &MINIMAL.replace(
+            "[agent.front-desk]",
+            "max_output_tokens = 200\n[agent.front-desk]",
+        ),
+        &[("RINGFENCE__AGENT__FRONT_DESK__EDGE__MIN_ANSWER", "20s")],
+        expect![[r#"
+            RINGFENCE__AGENT__FRONT_DESK__EDGE__MIN_ANSWER
+              asks for answers of 400 tokens, and max_output_tokens of model main is 200
+              -> shorten it, or raise max_output_tokens: 20 tokens are a second"#]],
+    );
+}
+
+#[test]
+fn an_edge_that_does_not_fit_the_model_is_told() {
+    let text = format!("{MINIMAL}[agent.front-desk.edge]\nshrink = true\nshorten = false\n");
+    let warned = loads(&text, &[("RINGFENCE__MODEL__MAIN__TRANSCRIPTION", "")]).warnings;
+    expect!["[agent.front-desk.edge] shrink: has no text to put in place of the caller's sound: nobody transcribes for model main"].assert_eq(&warned.join("\n"));
+    // Whole answers of 1024 tokens, the greeting included, are what the cap must pay for then.
+    refuses(
+        "[agent.front-desk.edge]\nshorten = false\n[agent.front-desk.cap]\nspend = { end = 0.20 }",
+        expect![[r#"
+            ringfence.toml:12 [agent.front-desk.cap] spend.end
+              0.20 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.208996 USD
+              -> write at least 0.208996, or choose a cheaper model"#]],
+    );
+}
+
+#[test]
+fn a_ledger_that_would_forget_is_refused() {
+    for (url, what) in [
+        (
+            "",
+            "is empty: a server without a ledger would forget what was spent whenever it is started again",
+        ),
+        (
+            "postgres://me:very-secret@db/calls",
+            "not available yet in this version: a ledger in PostgreSQL",
+        ),
+        (
+            "mysql://me:very-secret@db/calls",
+            "is not the address of a ledger",
+        ),
+        ("data/ringfence.db", "is not the address of a ledger"),
+        ("sqlite:", "names no file"),
+        (
+            "sqlite::memory:",
+            "keeps the ledger in memory, where a crash loses it",
+        ),
+        (
+            "sqlite://:memory:",
+            "keeps the ledger in memory, where a crash loses it",
+        ),
+        ("sqlite:data/", "names a folder, not a file"),
+        ("sqlite:calls.db?mode=memory", "must end before any ? or #"),
+    ] {
+        let text = format!("{MINIMAL}[ledger]\nurl = \"{url}\"");
+        let said = told(&with(&text, &[]).expect_err("is refused"));
+        let fix = "write \"sqlite:data/ringfence.db\", or leave the key out for that";
+        assert_eq!(
+            said,
+            format!("ringfence.toml:10 [ledger] url\n  {what}\n  -> {fix}")
+        );
+    }
 }

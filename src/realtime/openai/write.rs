@@ -33,6 +33,11 @@ impl OpenAi {
             Command::Configure => configure(&self.session),
             Command::ClearInput => json!({"type": "input_audio_buffer.clear"}),
             Command::Add(item) => json!({"type": "conversation.item.create", "item": added(item)}),
+            Command::Insert { after, item } => json!({
+                "type": "conversation.item.create",
+                "previous_item_id": after.as_str(),
+                "item": added(item),
+            }),
             Command::Respond(request) => respond(&self.session.model, request),
             Command::Cancel { response: None } => json!({"type": "response.cancel"}),
             Command::Cancel { response: Some(id) } => {

@@ -7,10 +7,11 @@
 use super::behaviour::{Lost, Report};
 use super::invoice::{ResponseBill, Tokens};
 use super::memory::{Item, Weight, text_tokens};
-use super::wire::{Fault, failure, usage};
+use super::wire::{Fault, failure, quoted, usage};
 use super::{Model, Out, Task};
 use crate::audio::Format;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// How much sound one delta holds: the average of a recorded session.
 const PIECE_MS: u64 = 250;
@@ -25,7 +26,7 @@ pub enum Plan {
     /// Spoken.
     Speech {
         /// Bytes of the output's format, repeated as often as needed.
-        sound: Vec<u8>,
+        sound: Arc<[u8]>,
         /// The output's format.
         format: Format,
         /// How long it is.
@@ -182,7 +183,7 @@ impl Model {
                 let words = words.clone();
                 self.open(&mut answer);
                 for word in words {
-                    self.delta(&answer, "response.output_text.delta", word);
+                    self.delta(&answer, "response.output_text.delta", &quoted(&word));
                     answer.said_words += 1;
                 }
             }
@@ -263,19 +264,20 @@ impl Model {
             return;
         }
         let (from, to) = (format.bytes(answer.said_ms), format.bytes(until_ms));
-        let bytes: Vec<u8> = match sound.len() as u64 {
-            0 => vec![format.silence(); (to - from) as usize],
-            len => (from..to).map(|n| sound[(n % len) as usize]).collect(),
-        };
+        let bytes = repeated(sound, *format, from as usize, to as usize);
         let due_words = (until_ms.div_ceil(50).div_ceil(4) + AHEAD).min(words.len() as u64);
-        let said = words[answer.said_words as usize..due_words as usize].to_vec();
-        for word in said {
-            self.delta(answer, "response.output_audio_transcript.delta", word);
+        for word in &words[answer.said_words as usize..due_words as usize] {
+            let kind = "response.output_audio_transcript.delta";
+            self.delta(answer, kind, &quoted(word));
         }
+        let delta = base64_simd::STANDARD.encode_to_string(&bytes);
+        self.delta(
+            answer,
+            "response.output_audio.delta",
+            &format!("\"{delta}\""),
+        );
         answer.said_words = due_words;
         answer.said_ms = until_ms;
-        let delta = base64_simd::STANDARD.encode_to_string(&bytes);
-        self.delta(answer, "response.output_audio.delta", delta);
         if let Some(item) = self.memory.find(&answer.item)
             && !item.cut
         {
@@ -291,10 +293,13 @@ impl Model {
         }
     }
 
-    fn delta(&mut self, answer: &Answer, kind: &str, delta: String) {
-        let mut event = answer.event(kind, "delta", delta);
-        event["obfuscation"] = self.ids.noise().into();
-        self.say(event);
+    /// A piece of an answer, as JSON. Written by hand, because most of what a model says is this.
+    fn delta(&mut self, answer: &Answer, kind: &str, delta: &str) {
+        let obfuscation = self.ids.noise();
+        let (response, item) = (&answer.id, &answer.item);
+        self.say_written(format!(
+            r#"{{"type":"{kind}","response_id":"{response}","item_id":"{item}","output_index":0,"content_index":0,"delta":{delta},"obfuscation":"{obfuscation}""#
+        ));
     }
 
     /// Closes what is open, and bills.
@@ -441,4 +446,16 @@ impl Model {
 
 fn usage_total(t: Tokens) -> u64 {
     t.text_in + t.audio_in + t.image_in + t.text_out + t.audio_out
+}
+
+/// The bytes from one place to another of a sound that is said again and again; of none, silence.
+fn repeated(sound: &[u8], format: Format, from: usize, to: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(to - from);
+    while !sound.is_empty() && from + bytes.len() < to {
+        let at = (from + bytes.len()) % sound.len();
+        let until = sound.len().min(at + to - from - bytes.len());
+        bytes.extend_from_slice(&sound[at..until]);
+    }
+    bytes.resize(to - from, format.silence());
+    bytes
 }

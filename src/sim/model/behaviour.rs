@@ -14,6 +14,9 @@
 //! | `vad=storm` | a turn is committed for every 200 ms of sound, whatever it is |
 //! | `self-answer` | it answers although told not to |
 //! | `acks=late:3s` | items are created, cut and deleted at once, and said to be so later |
+//! | `acks=never` | nobody hears of items that are created, cut and deleted |
+//! | `deletes=late:3s\|never\|refused` | an item is read until it is said to be deleted; `refused` says that there is none |
+//! | `inserts=refused` | an item that is to stand behind another is refused, as if that one were gone |
 //! | `update=ignored\|rejected\|differs` | what becomes of `session.update` |
 //! | `drop=at:7s\|mid-delta` `expire=20s` | how the session is lost |
 //! | `fail=server_error\|insufficient_quota` | every response fails |
@@ -52,6 +55,20 @@ pub enum Report {
     Shrunk,
     /// No `response.done` at all.
     Never,
+}
+
+/// What becomes of an item that is to be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deletes {
+    /// It is forgotten at once.
+    #[default]
+    Honest,
+    /// It is forgotten, and said to be, so many milliseconds later.
+    Late(u64),
+    /// It is never forgotten, and nothing is said.
+    Never,
+    /// It stays, and an error says that there is no such item.
+    Refused,
 }
 
 /// How the session is lost.
@@ -115,6 +132,12 @@ pub struct Behaviour {
     pub self_answer: bool,
     /// How late items are acknowledged, in milliseconds.
     pub acks_late_ms: u64,
+    /// Whether items are never acknowledged.
+    pub acks_never: bool,
+    /// What becomes of items that are to be deleted.
+    pub deletes: Deletes,
+    /// Whether items that are to stand behind another one are refused.
+    pub inserts_refused: bool,
     /// What becomes of `session.update`.
     pub update: Update,
     /// How the session is lost.
@@ -148,6 +171,9 @@ impl Default for Behaviour {
             storm: false,
             self_answer: false,
             acks_late_ms: 0,
+            acks_never: false,
+            deletes: Deletes::Honest,
+            inserts_refused: false,
             update: Update::Honest,
             lost: None,
             expire_ms: 3_600_000,
@@ -196,6 +222,16 @@ impl Behaviour {
             "vad" if value == "storm" => self.storm = true,
             "self-answer" if value.is_empty() => self.self_answer = true,
             "acks" if first == "late" => self.acks_late_ms = millis(rest)?,
+            "acks" if value == "never" => self.acks_never = true,
+            "inserts" if value == "refused" => self.inserts_refused = true,
+            "deletes" => {
+                self.deletes = match first {
+                    "late" => Deletes::Late(millis(rest)?),
+                    "never" => Deletes::Never,
+                    "refused" => Deletes::Refused,
+                    _ => return None,
+                }
+            }
             "update" => {
                 self.update = match value {
                     "honest" => Update::Honest,

@@ -3,13 +3,19 @@
 //! An event that is wrong is refused whole, with an `error` that names its `event_id`; the session goes on. Sound that
 //! is appended is never acknowledged.
 
-use super::behaviour::Update;
+use super::behaviour::{Deletes, Update};
 use super::memory::{Item, not_found};
 use super::settings::Settings;
 use super::vad::Ear;
 use super::wire::Fault;
-use super::{Model, voice};
+use super::{Model, Task, voice};
 use serde_json::{Value, json};
+
+/// What most of what a client says is.
+const APPEND: &str = "input_audio_buffer.append";
+
+/// How most clients write it: nothing that is base64 needs to be escaped, so what stands between these two can be read at once.
+const APPENDED: (&str, &str) = (r#"{"type":"input_audio_buffer.append","audio":""#, "\"}");
 
 /// The longest id a client may give an item.
 const ID_CHARS: usize = 32;
@@ -17,6 +23,14 @@ const ID_CHARS: usize = 32;
 impl Model {
     /// Reads one frame.
     pub(super) fn read(&mut self, text: &str) {
+        let (before, behind) = APPENDED;
+        let sound = text
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(behind));
+        // What is no base64 may be anything, and is read as the other events are.
+        if sound.is_some_and(|sound| self.append(sound).is_ok()) {
+            return;
+        }
         let event: Value = match serde_json::from_str(text) {
             Ok(event) => event,
             Err(_) => {
@@ -32,7 +46,7 @@ impl Model {
     fn follow(&mut self, event: &Value) -> Result<(), Fault> {
         match text(event, "type")? {
             "session.update" => self.update(event),
-            "input_audio_buffer.append" => self.append(event),
+            APPEND => self.append(text(event, "audio")?),
             "input_audio_buffer.commit" => self.commit_buffer(),
             "input_audio_buffer.clear" => {
                 self.ear.take();
@@ -49,12 +63,7 @@ impl Model {
                 Ok(())
             }
             "conversation.item.truncate" => self.truncate(event),
-            "conversation.item.delete" => {
-                let id = text(event, "item_id")?;
-                self.memory.delete(id)?;
-                self.acknowledge(json!({"type": "conversation.item.deleted", "item_id": id}));
-                Ok(())
-            }
+            "conversation.item.delete" => self.delete(text(event, "item_id")?),
             "response.create" => self.respond(&event["response"]),
             "response.cancel" => self.cancel(event["response_id"].as_str(), "client_cancelled"),
             other => {
@@ -84,6 +93,7 @@ impl Model {
             Settings::defy(&mut self.settings);
         }
         let after = self.settings.input_format();
+        (self.input_format, self.listening) = (after, self.settings.listening());
         if after != before {
             self.ear = Ear::new(after.rate(), self.ear.clock_ms());
             self.next_turn = None;
@@ -92,14 +102,13 @@ impl Model {
         Ok(())
     }
 
-    fn append(&mut self, event: &Value) -> Result<(), Fault> {
-        let audio = text(event, "audio")?;
+    fn append(&mut self, audio: &str) -> Result<(), Fault> {
         let bytes = base64_simd::STANDARD.decode_to_vec(audio).map_err(|_| {
             Fault::new("invalid_value", "Invalid 'audio'. Expected base64.").at("audio")
         })?;
-        let samples = voice::decode(self.settings.input_format(), &bytes);
+        let samples = voice::decode(self.input_format, &bytes);
         let storm = self.setup.behaviour.storm;
-        for heard in self.ear.append(&samples, self.settings.listening(), storm) {
+        for heard in self.ear.append(&samples, self.listening, storm) {
             self.heard(heard);
         }
         Ok(())
@@ -124,6 +133,10 @@ impl Model {
     fn create(&mut self, event: &Value) -> Result<(), Fault> {
         let mut wire = event["item"].clone();
         check_item(&wire)?;
+        let behind = event["previous_item_id"].as_str();
+        if let Some(behind) = behind.filter(|_| self.setup.behaviour.inserts_refused) {
+            return Err(not_found("item_not_found", behind).at("previous_item_id"));
+        }
         let id = match wire["id"].as_str() {
             Some(id) => id.to_string(),
             None => self.ids.next("item"),
@@ -131,10 +144,22 @@ impl Model {
         wire["id"] = id.clone().into();
         wire["status"] = "completed".into();
         let item = Item::written(id, wire.clone(), self.scale());
-        let previous = self.memory.add(item, event["previous_item_id"].as_str())?;
+        let previous = self.memory.add(item, behind)?;
         for kind in ["conversation.item.added", "conversation.item.done"] {
             let event = json!({"type": kind, "previous_item_id": previous, "item": wire});
             self.acknowledge(event);
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, id: &str) -> Result<(), Fault> {
+        let missing = || not_found("item_delete_invalid_item_id", id).at("item_id");
+        self.memory.find(id).ok_or_else(missing)?;
+        match self.setup.behaviour.deletes {
+            Deletes::Honest => self.perform(Task::Forget(id.to_string())),
+            Deletes::Late(ms) => self.plan(self.now + ms, Task::Forget(id.to_string())),
+            Deletes::Never => {}
+            Deletes::Refused => return Err(missing()),
         }
         Ok(())
     }

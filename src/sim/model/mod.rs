@@ -25,22 +25,25 @@ mod vad;
 mod voice;
 mod wire;
 
-pub use behaviour::{Behaviour, Goodbye, Lost, Report, Transcription, Update};
+pub use behaviour::{Behaviour, Deletes, Goodbye, Lost, Report, Transcription, Update};
 pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill};
 
+use crate::audio::Format;
 use answer::Answer;
 use memory::Memory;
 use serde_json::{Value, json};
 use settings::Settings;
 use std::collections::{BTreeMap, VecDeque};
-use vad::Ear;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use vad::{Ear, Listening};
 use wire::{Fault, Ids};
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The price list; a model that is not in it does not exist.
-    pub prices: Prices,
+    pub prices: Arc<Prices>,
     /// How the model behaves.
     pub behaviour: Behaviour,
     /// The only key that is accepted; `None` accepts any that is not empty.
@@ -58,7 +61,7 @@ impl Setup {
     /// Says what is wrong with either text.
     pub fn parse(prices_toml: &str, behaviour: &str) -> Result<Setup, String> {
         Ok(Setup {
-            prices: Prices::parse(prices_toml)?,
+            prices: Arc::new(Prices::parse(prices_toml)?),
             behaviour: Behaviour::parse(behaviour)?,
             accept_key: None,
             cache: true,
@@ -92,6 +95,8 @@ enum Task {
     Go(String),
     /// Say what the caller said in an item.
     Transcribed { item: String, event: Value },
+    /// Forget an item, and say so.
+    Forget(String),
     /// The session is as old as it may become.
     Expire,
     /// The connection breaks.
@@ -108,6 +113,9 @@ pub struct Model {
     conversation: String,
     settings: Settings,
     ear: Ear,
+    /// How what is appended is written, and how it is listened to: as the settings say, which are JSON and slow to look into.
+    input_format: Format,
+    listening: Option<Listening>,
     /// The id the turn being spoken will have.
     next_turn: Option<String>,
     memory: Memory,
@@ -128,6 +136,8 @@ impl Model {
         Model {
             conversation: ids.next("conv"),
             ear: Ear::new(24_000, 0),
+            input_format: settings.input_format(),
+            listening: settings.listening(),
             tools: setup.behaviour.tools.iter().cloned().collect(),
             ids,
             setup,
@@ -208,6 +218,7 @@ impl Model {
         let lasts = self.setup.behaviour.expire_ms;
         let expires_at = self.setup.unix_s + (self.now + lasts) / 1000;
         self.settings = Settings::new(&self.ids.next("sess"), model, expires_at);
+        self.listening = self.settings.listening();
         self.invoice.model = model.to_string();
         self.plan(self.now + lasts, Task::Expire);
         if let Some(Lost::At(ms)) = self.setup.behaviour.lost {
@@ -244,6 +255,11 @@ impl Model {
             Task::Say(event) => self.say(event),
             Task::Go(response) => self.go_on(&response),
             Task::Transcribed { item, event } => self.transcribed(&item, event),
+            // It may have been dropped meanwhile, and is as good as deleted then.
+            Task::Forget(item) => {
+                let _ = self.memory.delete(&item);
+                self.acknowledge(json!({"type": "conversation.item.deleted", "item_id": item}));
+            }
             Task::Lose => self.end(Out::Drop),
             Task::Expire => {
                 let said = "Your session hit the maximum duration of 60 minutes.";
@@ -310,9 +326,24 @@ impl Model {
         self.out.push_back(Out::Text(event.to_string()));
     }
 
+    /// Sends an event that was written by hand, but for its end.
+    fn say_written(&mut self, mut event: String) {
+        if self.over {
+            return;
+        }
+        let surprise = match self.setup.behaviour.unknown_events {
+            true => r#","x_unheard_of":{"key":[1,null]}"#,
+            false => "",
+        };
+        let id = self.ids.next("event");
+        let _ = write!(event, r#"{surprise},"event_id":"{id}"}}"#);
+        self.out.push_back(Out::Text(event));
+    }
+
     /// Sends that an item is created, cut or deleted: now, or late.
     fn acknowledge(&mut self, event: Value) {
         match self.setup.behaviour.acks_late_ms {
+            _ if self.setup.behaviour.acks_never => {}
             0 => self.say(event),
             late => self.plan(self.now + late, Task::Say(event)),
         }

@@ -13,6 +13,7 @@ use super::settings::{format, limit};
 use super::voice::{self, Kind};
 use super::wire::{Fault, words};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Responses that may run beside the conversation at once.
 const BESIDE: usize = 32;
@@ -171,11 +172,15 @@ impl Model {
         let behaviour = &self.setup.behaviour;
         let format = format(&asked["audio"]["output"]);
         let rate = format.rate();
-        let (sound, natural_ms) = match heard {
+        let (sound, natural_ms): (Arc<[u8]>, u64) = match heard {
             Some((samples, from)) if !samples.is_empty() => {
                 let heard_ms = samples.len() as u64 * 1000 / u64::from(from);
                 let natural_ms = behaviour.answer_ms.unwrap_or(heard_ms);
-                (voice::resample(&samples, from, rate), natural_ms)
+                let samples = match from == rate {
+                    true => samples,
+                    false => voice::resample(&samples, from, rate),
+                };
+                (voice::encode(format, &samples).into(), natural_ms)
             }
             _ => {
                 let ms = match kind {
@@ -183,8 +188,7 @@ impl Model {
                     Kind::Goodbye => behaviour.goodbye_ms,
                     Kind::Remark => behaviour.answer_ms.unwrap_or(REMARK_MS),
                 };
-                // A minute of humming is enough; what is longer repeats it.
-                (voice::hum(kind, ms.min(60_000), rate), ms)
+                (voice::melody(kind, format), ms)
             }
         };
         let explicit = behaviour.answer_ms.filter(|_| kind == Kind::Remark);
@@ -195,7 +199,7 @@ impl Model {
             Kind::Remark => "You said:",
         };
         Plan::Speech {
-            sound: voice::encode(format, &sound),
+            sound,
             format,
             total_ms,
             words: words(what, total_ms.div_ceil(50).div_ceil(4)),

@@ -213,10 +213,13 @@ impl Ear {
 
 /// Root of the mean square of the samples less their mean, as a part of full scale: a line's offset is not sound.
 fn level(frame: &[i16]) -> f32 {
-    let count = frame.len().max(1) as f32;
-    let mean = frame.iter().map(|s| f32::from(*s)).sum::<f32>() / count;
-    let square: f32 = frame.iter().map(|s| (f32::from(*s) - mean).powi(2)).sum();
-    (square / count).sqrt() / 32_768.0
+    // A frame has 480 samples at the most, so neither sum can overflow; whole numbers can be added in any order, and fast.
+    let count = frame.len().max(1) as f64;
+    let sum: i32 = frame.iter().map(|s| i32::from(*s)).sum();
+    let square = |s: &i16| i64::from(i32::from(*s) * i32::from(*s));
+    let squares: i64 = frame.iter().map(square).sum();
+    let mean = f64::from(sum) / count;
+    ((squares as f64 / count - mean * mean).max(0.0).sqrt() / 32_768.0) as f32
 }
 
 #[cfg(test)]

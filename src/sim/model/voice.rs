@@ -6,10 +6,12 @@
 
 use crate::audio::Format;
 use audio_codec_algorithms::{decode_alaw, decode_ulaw, encode_alaw, encode_ulaw};
+use std::collections::HashMap;
 use std::f32::consts::{PI, TAU};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Sound that is not the caller's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The first answer, before the caller said anything.
     Greeting,
@@ -54,6 +56,30 @@ pub fn hum(kind: Kind, ms: u64, rate: u32) -> Vec<i16> {
         .collect()
 }
 
+/// How long the melody of a hum is, in milliseconds: three heights and four depths make twelve syllables.
+const MELODY_MS: u64 = 12 * (SYLLABLE_MS + GAP_MS);
+
+/// Melodies that were hummed before, as a wire's bytes.
+static MELODIES: LazyLock<Mutex<HashMap<(Kind, Format), Arc<[u8]>>>> =
+    LazyLock::new(Mutex::default);
+
+/// One melody of a hum in a format; said again and again it is the hum of any length. Each is hummed once for all calls.
+pub fn melody(kind: Kind, format: Format) -> Arc<[u8]> {
+    let mut melodies = MELODIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let melody = melodies
+        .entry((kind, format))
+        .or_insert_with(|| encode(format, &hum(kind, MELODY_MS, format.rate())).into());
+    melody.clone()
+}
+
+/// The nearest mu-law code of every sample, by its upper 14 bits: mu-law does not see the others.
+static ULAW: LazyLock<Box<[u8]>> = LazyLock::new(|| {
+    let steps = 0..1_u16 << 14;
+    steps
+        .map(|step| encode_ulaw((step << 2).cast_signed()))
+        .collect()
+});
+
 /// Samples from a wire's bytes. An odd last byte of 16-bit sound is no sample.
 pub fn decode(format: Format, bytes: &[u8]) -> Vec<i16> {
     match format {
@@ -69,7 +95,11 @@ pub fn decode(format: Format, bytes: &[u8]) -> Vec<i16> {
 /// A wire's bytes from samples.
 pub fn encode(format: Format, samples: &[i16]) -> Vec<u8> {
     match format {
-        Format::Pcmu => samples.iter().map(|s| encode_ulaw(*s)).collect(),
+        Format::Pcmu => {
+            let codes = &**ULAW;
+            let code = |s: &i16| codes[usize::from(s.cast_unsigned() >> 2)];
+            samples.iter().map(code).collect()
+        }
         Format::Pcma => samples.iter().map(|s| encode_alaw(*s)).collect(),
         Format::Pcm16 { .. } => samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
     }
@@ -135,6 +165,20 @@ mod tests {
             assert_eq!(sound.len(), 12_000);
             assert!(rms(&sound) > 2_000.0, "{kind:?} {}", rms(&sound));
         }
+    }
+
+    #[test]
+    fn a_hum_of_any_length_is_its_melody_again_and_again() {
+        let long = encode(Format::Pcmu, &hum(Kind::Remark, 7_000, 8_000));
+        let melody = melody(Kind::Remark, Format::Pcmu);
+        assert!(long.iter().eq(melody.iter().cycle().take(56_000)));
+    }
+
+    #[test]
+    fn the_table_of_mu_law_says_what_the_crate_says() {
+        let samples: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+        let codes = encode(Format::Pcmu, &samples);
+        assert!(samples.iter().zip(codes).all(|(s, c)| encode_ulaw(*s) == c));
     }
 
     #[test]

@@ -78,6 +78,15 @@ impl Fault {
     }
 }
 
+/// A text as JSON.
+pub fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    match text.bytes().all(plain) {
+        true => format!("\"{text}\""),
+        false => Value::from(text).to_string(),
+    }
+}
+
 /// `usage` with all of its sub-fields.
 pub fn usage(t: Tokens) -> Value {
     let (read, written) = (

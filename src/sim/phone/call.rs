@@ -159,15 +159,16 @@ impl Shell {
     async fn run(&mut self) -> Result<Report, String> {
         self.phone.start(self.now_ms());
         loop {
+            // What becomes of the call is known to the API at once; its end before the last requests are made, as at
+            // the carrier.
+            if let Some(rest) = &self.wires.rest {
+                rest.follow(&self.phone);
+            }
             while let Some(out) = self.phone.poll() {
                 if out == Out::Done {
                     return Ok(Report::of(&self.phone));
                 }
                 self.perform(out).await?;
-            }
-            // The end is known to the API before the last requests of the call are made, as at the carrier.
-            if let (Some(rest), Some(_)) = (&self.wires.rest, self.phone.ended()) {
-                rest.leave(&self.phone.setup.call_sid);
             }
             let news = self.news().await;
             self.tell(news);

@@ -51,6 +51,10 @@ pub enum Act {
 pub(super) struct Caller {
     steps: Vec<Step>,
     done: Vec<bool>,
+    /// The first step that is not done.
+    first: usize,
+    /// When the next step by the clock is due.
+    clock: Option<u64>,
     answered: Option<u64>,
     saying: Vec<(u64, Arc<[i16]>)>,
     armed: Option<(usize, u64)>,
@@ -62,6 +66,8 @@ impl Caller {
         Caller {
             done: vec![false; steps.len()],
             steps,
+            first: 0,
+            clock: None,
             answered: None,
             saying: Vec::new(),
             armed: None,
@@ -71,19 +77,15 @@ impl Caller {
 
     /// Somebody answered.
     pub(super) fn answered(&mut self, at: u64) {
-        self.answered = self.answered.or(Some(at));
+        if self.answered.is_none() {
+            self.answered = Some(at);
+            self.look_at_the_clock();
+        }
     }
 
     /// When the next step by the clock is due.
     pub(super) fn next(&self) -> Option<u64> {
-        let answered = self.answered?;
-        let steps = self.steps.iter().zip(&self.done);
-        steps
-            .filter_map(|(step, done)| match step.when {
-                When::At { ms } if !done => Some(answered.saturating_add(ms.saturating_mul(8))),
-                _ => None,
-            })
-            .min()
+        self.clock
     }
 
     /// What the caller does now, having heard what `ear` heard.
@@ -92,7 +94,12 @@ impl Caller {
             return Vec::new();
         };
         let mut acts = Vec::new();
-        for index in 0..self.steps.len() {
+        let by_clock = self.clock.is_some_and(|at| self.now >= at);
+        for index in self.first..self.steps.len() {
+            // Behind the first that is not done only the clock makes anybody act.
+            if !by_clock && index > self.first {
+                break;
+            }
             let due = match self.steps[index].when {
                 _ if self.done[index] => false,
                 When::At { ms } => self.now >= answered.saturating_add(ms.saturating_mul(8)),
@@ -106,7 +113,7 @@ impl Caller {
                 }),
             };
             if due {
-                self.done[index] = true;
+                self.done(index);
                 if let Act::Say(sound) = &self.steps[index].act {
                     self.saying.push((self.now, sound.clone()));
                 }
@@ -116,9 +123,32 @@ impl Caller {
         acts
     }
 
+    /// A step is done.
+    fn done(&mut self, index: usize) {
+        self.done[index] = true;
+        while self.done.get(self.first) == Some(&true) {
+            self.first += 1;
+        }
+        self.look_at_the_clock();
+    }
+
+    /// Notes when the next step by the clock is due.
+    fn look_at_the_clock(&mut self) {
+        let Some(answered) = self.answered else {
+            return;
+        };
+        let steps = self.steps.iter().zip(&self.done);
+        self.clock = steps
+            .filter_map(|(step, done)| match step.when {
+                When::At { ms } if !done => Some(answered.saturating_add(ms.saturating_mul(8))),
+                _ => None,
+            })
+            .min();
+    }
+
     /// Since when the step of this index has been next in turn; `None` while it is not.
     fn armed(&mut self, index: usize) -> Option<u64> {
-        let in_turn = self.saying.is_empty() && self.done[..index].iter().all(|done| *done);
+        let in_turn = self.saying.is_empty() && index == self.first;
         match self.armed {
             Some((armed, since)) if armed == index => Some(since),
             _ if in_turn => {
@@ -135,6 +165,15 @@ impl Caller {
             spoken.silence(until.saturating_sub(self.now));
             self.now = self.now.max(until);
             return;
+        }
+        if let [(since, sound)] = &self.saying[..] {
+            let there = usize::try_from(self.now - since).unwrap_or(usize::MAX);
+            let rest = sound.get(there..).unwrap_or_default();
+            let room = usize::try_from(until.saturating_sub(self.now)).unwrap_or(usize::MAX);
+            let said = &rest[..rest.len().min(room)];
+            spoken.push(said);
+            spoken.silence((room - said.len()) as u64);
+            self.now = self.now.max(until);
         }
         while self.now < until {
             let now = self.now;

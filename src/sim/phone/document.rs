@@ -140,16 +140,17 @@ impl Phone {
         let Some(url) = self.setup.status_callback.clone() else {
             return self.over();
         };
-        let status = if self.answered_ms.is_some() {
-            "completed"
-        } else {
-            "busy"
-        };
+        let status = self.status();
         let seconds = self.duration_ms().div_ceil(1000).to_string();
         let minutes = self.billed_minutes().to_string();
         let form = self.form(
             status,
-            &[("CallDuration", &seconds), ("Duration", &minutes)],
+            &[
+                ("CallDuration", &seconds),
+                ("Duration", &minutes),
+                ("SequenceNumber", "0"),
+                ("CallbackSource", "call-progress-events"),
+            ],
         );
         self.post(url, &form);
         let until_ms = self.now_ms.saturating_add(ANSWER_MS);

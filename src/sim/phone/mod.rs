@@ -314,6 +314,18 @@ impl Phone {
         self.ended
     }
 
+    /// The carrier's word for the state of the call, as its callbacks and its records have it.
+    pub fn status(&self) -> &'static str {
+        match (self.ended, self.answered_ms) {
+            (None, None) => "ringing",
+            (None, Some(_)) => "in-progress",
+            (Some(_), Some(_)) => "completed",
+            (Some((_, Ending::CallerHungUp)), None) => "no-answer",
+            (Some((_, Ending::ApplicationError)), None) => "failed",
+            (Some(_), None) => "busy",
+        }
+    }
+
     /// From the answer until now or the end, in milliseconds.
     pub fn duration_ms(&self) -> u64 {
         let until_ms = self.ended.map_or(self.now_ms, |(at_ms, _)| at_ms);

@@ -1,16 +1,18 @@
-//! A stand-in for the carrier's REST API: enough of it to arm a time limit and to end a call.
+//! A stand-in for the carrier's REST API: enough of it to arm a time limit, to end a call, and to ask what became of it.
 //!
 //! A server that closes its stream asks this API to end the call as well, and arms a limit here that outlives it. What it
-//! asked is written down, and what it asks of a live call happens to the phone. [`Rest`] is the API as a value,
-//! [`RestServer`] the same on a socket of the loopback.
+//! asked is written down, and what it asks of a live call happens to the phone. The record of a call tells what the
+//! phone tells; only its price is late, as at the carrier. [`Rest`] is the API as a value, [`RestServer`] the same on a
+//! socket of the loopback.
 
-use super::Order;
+use super::{Order, Phone};
+use crate::units::Usd;
 use base64_simd::STANDARD;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// A request that was made, and how it was answered.
+/// A request that would change a call, and how it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// The call it was about.
@@ -37,9 +39,28 @@ pub struct Answer {
 pub struct Rest {
     account_sid: String,
     authorization: String,
-    live: BTreeSet<String>,
+    calls: BTreeMap<String, Entry>,
+    /// The calls that are over, the oldest first.
+    over: VecDeque<String>,
     requests: Vec<Recorded>,
 }
+
+/// What the carrier's books say of a call.
+#[derive(Clone, Debug)]
+struct Entry {
+    status: &'static str,
+    is_over: bool,
+    duration_s: u64,
+    minutes: u64,
+    /// Somebody has read it since it was over.
+    was_read: bool,
+}
+
+/// Calls that are over and still known; older ones are forgotten.
+const KEPT: usize = 10_000;
+
+/// A started minute of a call to a local US number (facts: carriers, section 4).
+const MINUTE: Usd = Usd::from_micros(8_500);
 
 impl Rest {
     /// The API of this account, without calls.
@@ -48,22 +69,59 @@ impl Rest {
         Rest {
             account_sid: account_sid.to_owned(),
             authorization: format!("Basic {pair}"),
-            live: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            over: VecDeque::new(),
             requests: Vec::new(),
         }
     }
 
     /// A call began.
     pub fn begin(&mut self, call_sid: &str) {
-        self.live.insert(call_sid.to_owned());
+        let ringing = Entry {
+            status: "ringing",
+            is_over: false,
+            duration_s: 0,
+            minutes: 0,
+            was_read: false,
+        };
+        self.calls.insert(call_sid.to_owned(), ringing);
     }
 
-    /// A call is over; asking for it now answers 404, code 20404.
+    /// Takes over what a phone knows of its call, if that began here: its state, its length and its end.
+    pub fn follow(&mut self, phone: &Phone) {
+        let sid = &phone.setup.call_sid;
+        let Some(entry) = self.calls.get_mut(sid).filter(|entry| !entry.is_over) else {
+            return;
+        };
+        entry.status = phone.status();
+        entry.duration_s = phone.duration_ms().div_ceil(1000);
+        entry.minutes = phone.billed_minutes();
+        if phone.ended().is_some() {
+            self.close(&sid.clone());
+        }
+    }
+
+    /// A call is over, whatever its phone said last; changing it now answers 404, code 20404.
     pub fn end(&mut self, call_sid: &str) {
-        self.live.remove(call_sid);
+        if let Some(entry) = self.calls.get_mut(call_sid).filter(|entry| !entry.is_over) {
+            entry.status = "completed";
+            self.close(call_sid);
+        }
     }
 
-    /// Every request about a call, in order.
+    fn close(&mut self, call_sid: &str) {
+        if let Some(entry) = self.calls.get_mut(call_sid) {
+            entry.is_over = true;
+            self.over.push_back(call_sid.to_owned());
+        }
+        if self.over.len() > KEPT
+            && let Some(oldest) = self.over.pop_front()
+        {
+            self.calls.remove(&oldest);
+        }
+    }
+
+    /// Every request that would change a call, in order.
     pub fn requests(&self) -> &[Recorded] {
         &self.requests
     }
@@ -83,8 +141,10 @@ impl Rest {
         let sid = path
             .strip_prefix(&calls)
             .and_then(|rest| rest.strip_suffix(".json"));
-        let (Some(sid), "POST") = (sid, method) else {
-            return refusal(404, 20404, "The requested resource was not found");
+        let sid = match (sid, method) {
+            (Some(sid), "POST") => sid,
+            (Some(sid), "GET") => return self.record(sid),
+            _ => return refusal(404, 20404, "The requested resource was not found"),
         };
         let form: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes())
             .into_owned()
@@ -98,8 +158,33 @@ impl Rest {
         answer
     }
 
+    /// The record of a call. It is rated only after somebody has read it unrated: at the carrier that takes minutes.
+    fn record(&mut self, sid: &str) -> Answer {
+        let Some(entry) = self.calls.get_mut(sid) else {
+            return refusal(404, 20404, "The requested resource was not found");
+        };
+        let is_rated = entry.is_over && std::mem::replace(&mut entry.was_read, entry.is_over);
+        let price = is_rated.then(|| format!("-{}", MINUTE.times(entry.minutes)));
+        let duration = entry.is_over.then(|| entry.duration_s.to_string());
+        let body = serde_json::json!({
+            "sid": sid,
+            "account_sid": self.account_sid,
+            "api_version": "2010-04-01",
+            "direction": "inbound",
+            "status": entry.status,
+            "duration": duration,
+            "price": price,
+            "price_unit": "USD",
+        });
+        Answer {
+            status: 200,
+            body: body.to_string(),
+            order: None,
+        }
+    }
+
     fn update(&self, sid: &str, form: &[(String, String)]) -> Answer {
-        if !self.live.contains(sid) {
+        if self.calls.get(sid).is_none_or(|entry| entry.is_over) {
             return refusal(404, 20404, "The requested resource was not found");
         }
         let order = match form {
@@ -192,6 +277,11 @@ impl RestServer {
         receiver
     }
 
+    /// Takes over what a phone knows of its call.
+    pub fn follow(&self, phone: &Phone) {
+        self.lock().rest.follow(phone);
+    }
+
     /// A call is over.
     pub fn leave(&self, call_sid: &str) {
         let mut shared = self.lock();
@@ -199,7 +289,7 @@ impl RestServer {
         shared.phones.remove(call_sid);
     }
 
-    /// Every request about a call, in order.
+    /// Every request that would change a call, in order.
     pub fn requests(&self) -> Vec<Recorded> {
         self.lock().rest.requests().to_vec()
     }
@@ -239,7 +329,9 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Setup;
     use super::*;
+    use serde_json::{Value, json};
 
     const PATH: &str = "/2010-04-01/Accounts/AC1/Calls/CA1.json";
     /// `AC1:secret`.
@@ -272,6 +364,72 @@ mod tests {
         assert_eq!(statuses, [200, 200, 400, 400, 404]);
     }
 
+    fn read(rest: &mut Rest) -> (u16, Value) {
+        let answer = rest.answer("GET", PATH, KEY, "");
+        let record = serde_json::from_str(&answer.body).expect("is JSON");
+        (answer.status, record)
+    }
+
+    #[test]
+    fn the_record_of_a_call_follows_the_phone_and_is_rated_late() {
+        let mut rest = Rest::new("AC1", "secret");
+        let mut phone = Phone::new(Setup::new("http://here/voice", "AC1", "secret", "CA1"));
+        rest.begin("CA1");
+        let mut at = |phone: &mut Phone, now_ms: u64, what: &dyn Fn(&mut Phone)| {
+            phone.wake(now_ms);
+            what(phone);
+            rest.follow(phone);
+            let (status, record) = read(&mut rest);
+            let told = ["status", "duration", "price"].map(|key| record[key].to_string());
+            (status, told.join(" "))
+        };
+        let told = |status, text: &str| (status, text.to_owned());
+        let ringing = at(&mut phone, 0, &|phone| phone.start(0));
+        assert_eq!(ringing, told(200, r#""ringing" null null"#));
+        let pause = r#"<Response><Pause length="300"/></Response>"#;
+        let answered = at(&mut phone, 10, &|phone| phone.http_answered(10, 200, pause));
+        assert_eq!(answered, told(200, r#""in-progress" null null"#));
+        let over = at(&mut phone, 60_500, &|phone| {
+            phone.order(60_500, Order::Complete)
+        });
+        assert_eq!(over, told(200, r#""completed" "61" null"#));
+        let rated = at(&mut phone, 70_000, &|_| {});
+        assert_eq!(rated, told(200, r#""completed" "61" "-0.017""#));
+        assert!(rest.requests().is_empty(), "reading changes nothing");
+    }
+
+    #[test]
+    fn a_call_nobody_answered_costs_nothing() {
+        let mut rest = Rest::new("AC1", "secret");
+        let mut phone = Phone::new(Setup::new("http://here/voice", "AC1", "secret", "CA1"));
+        rest.begin("CA1");
+        phone.start(0);
+        phone.http_answered(10, 200, r#"<Response><Reject reason="busy"/></Response>"#);
+        rest.follow(&phone);
+        let _unrated = read(&mut rest);
+        let (_, record) = read(&mut rest);
+        assert_eq!(record["status"], "busy");
+        assert_eq!(
+            (&record["duration"], &record["price"]),
+            (&json!("0"), &json!("-0.00"))
+        );
+    }
+
+    #[test]
+    fn only_so_many_calls_are_remembered() {
+        let mut rest = Rest::new("AC1", "secret");
+        for number in 0..=KEPT {
+            let sid = format!("CA{number}");
+            rest.begin(&sid);
+            rest.end(&sid);
+        }
+        let status = |rest: &mut Rest, number: usize| {
+            let path = PATH.replace("CA1", &format!("CA{number}"));
+            rest.answer("GET", &path, KEY, "").status
+        };
+        assert_eq!((status(&mut rest, 0), status(&mut rest, 1)), (404, 200));
+    }
+
     #[test]
     fn strangers_and_strange_paths_are_refused() {
         let mut rest = Rest::new("AC1", "secret");
@@ -285,7 +443,10 @@ mod tests {
                 .status,
             401
         );
-        assert_eq!(rest.answer("GET", PATH, KEY, "").status, 404);
+        assert_eq!(rest.answer("GET", PATH, None, "").status, 401);
+        assert_eq!(rest.answer("DELETE", PATH, KEY, "").status, 404);
+        let unknown = PATH.replace("CA1", "CA2");
+        assert_eq!(rest.answer("GET", &unknown, KEY, "").status, 404);
         assert_eq!(
             rest.answer("POST", "/2010-04-01/Accounts/AC2/Calls/CA1.json", KEY, "")
                 .status,

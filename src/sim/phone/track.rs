@@ -71,12 +71,19 @@ pub struct Ear {
 impl Ear {
     /// Hears sound that began at `at`.
     pub fn hear(&mut self, at: u64, sound: &[i16]) {
-        for (now, _) in (at..).zip(sound).filter(|(_, s)| s.unsigned_abs() >= LOUD) {
-            if self.last.is_none_or(|last| now - last >= GAP) {
-                self.onset = Some(now);
+        // In a piece shorter than a gap only its first and its last loud sample tell anything.
+        for (at, piece) in (at..).step_by(GAP as usize).zip(sound.chunks(GAP as usize)) {
+            let loud = |sample: &i16| sample.unsigned_abs() >= LOUD;
+            let Some(first) = piece.iter().position(loud) else {
+                continue;
+            };
+            let last = piece.iter().rposition(loud).unwrap_or(first);
+            let (begin, end) = (at + first as u64, at + last as u64);
+            if self.last.is_none_or(|last| begin - last >= GAP) {
+                self.onset = Some(begin);
             }
-            self.first = self.first.or(Some(now));
-            self.last = Some(now);
+            self.first = self.first.or(Some(begin));
+            self.last = Some(end);
         }
     }
 

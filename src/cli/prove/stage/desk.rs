@@ -247,6 +247,10 @@ impl Outside for Desk {
     // As in the server, an open socket is closed when the call is over or another one has been opened.
     fn close_model(&mut self) {}
 
+    fn close_carrier(&mut self) {
+        self.close_carrier_with(NORMAL);
+    }
+
     // The phone sees a normal close: how a server words its complaints is seen over sockets.
     fn carrier_garbled(&mut self, _: &'static str) {}
 
@@ -281,7 +285,6 @@ impl Outside for Desk {
     fn over(&mut self, ending: Ending) {
         self.over = Some(ending);
         self.slot = None;
-        self.close_carrier_with(NORMAL);
         self.model_closed();
     }
 

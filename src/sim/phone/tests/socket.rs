@@ -54,6 +54,15 @@ async fn server() -> Door {
     }
 }
 
+/// State, length and price in the record at `url`.
+async fn read(url: &str) -> [Value; 3] {
+    let asked = reqwest::Client::new().get(url);
+    let answer = asked.basic_auth("AC1", Some("secret")).send().await;
+    let body = answer.expect("an answer").text().await.expect("a body");
+    let record: Value = serde_json::from_str(&body).expect("is JSON");
+    ["status", "duration", "price"].map(|key| record[key].clone())
+}
+
 #[tokio::test]
 async fn a_caller_hears_the_echo_of_a_server_and_the_api_knows_the_call() {
     let rest = RestServer::start("AC1", "secret").await.expect("an API");
@@ -119,6 +128,10 @@ async fn a_caller_hears_the_echo_of_a_server_and_the_api_knows_the_call() {
         .map(|answer| answer.status().as_u16());
     assert_eq!(again.ok(), Some(404), "the call is over");
     assert_eq!(rest.requests().len(), 2);
+    let seconds = report.duration_ms.div_ceil(1000).to_string();
+    let unrated = [json!("completed"), json!(seconds), Value::Null];
+    assert_eq!(read(&url).await, unrated, "what the phone told");
+    assert_eq!(read(&url).await[2], json!("-0.0085"), "rated late");
 }
 
 #[tokio::test]

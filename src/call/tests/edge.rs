@@ -1,0 +1,177 @@
+//! The edge of the budget, and what comes after the end: old sound becomes words, and late reports still count.
+
+use super::money::{capped, check_with};
+use super::script::{cents, play, rules};
+use crate::call::rules::{Cap, Edge, Rules};
+use crate::units::Usd;
+use expect_test::expect;
+
+/// Two turns of talk: each a second of the caller, and an answer of two seconds whose report says what was read and from where.
+const TWO_TURNS: &str = "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        1.2  realtime  spoke-all r1 me-1 2.0s
+        1.3  realtime  said me-1 It is four o'clock.
+        1.4  realtime  said you-1 What time is it?
+        1.5  realtime  done r1 completed 140 10 10 40
+        3.5  carrier   played 1:2020:g0
+        4.0  realtime  turn you-2
+        4.1  realtime  began r2
+        4.2  realtime  spoke-all r2 me-2 2.0s
+        4.3  realtime  said me-2 You are welcome.
+        4.4  realtime  said you-2 Thank you.
+";
+
+fn keeps(keep_turns: u32) -> Rules {
+    Rules {
+        keep_turns,
+        silence_ms: Cap {
+            warn: 100_000,
+            end: 200_000,
+        },
+        ..rules()
+    }
+}
+
+/// What the call tells the model about its memory.
+fn remembered(rules: Rules, granted: Usd, script: &str) -> String {
+    let told = play(rules, granted, script);
+    let about = |line: &&str| line.contains("insert") || line.contains("delete");
+    told.lines()
+        .filter(about)
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[test]
+fn without_a_cache_old_sound_is_replaced_by_its_words_as_soon_as_there_is_enough() {
+    let script = format!(
+        "{TWO_TURNS}
+        4.5  realtime  done r2 completed 150 60 10 40
+        6.5  carrier   played 2:2020:g0
+        "
+    );
+    let told = remembered(keeps(0), cents(500), &script);
+    expect![[r#"
+        4.5    realtime  insert behind me-2 System("Earlier in this call, in words:\nCaller: What time is it?\nYou: It is four o'clock.\nCaller: Thank you.\nYou: You are welcome.")
+        4.5    realtime  delete you-1
+        4.5    realtime  delete me-1
+        4.5    realtime  delete you-2
+        4.5    realtime  delete me-2
+    "#]]
+    .assert_eq(&told);
+    assert_eq!(
+        remembered(keeps(2), cents(500), &script),
+        "",
+        "two turns stay as they were said"
+    );
+}
+
+#[test]
+fn while_the_cache_serves_it_what_was_said_stays_as_it_was_until_the_money_runs_short() {
+    let script = format!(
+        "{TWO_TURNS}
+        4.5  realtime  done r2 completed 150 60 10 40 cached 64
+        6.5  carrier   played 2:2020:g0
+        "
+    );
+    assert_eq!(remembered(keeps(0), cents(500), &script), "");
+    let short = Rules {
+        edge: Edge::default(),
+        ..keeps(0)
+    };
+    let short = Rules {
+        spend: capped(7).spend,
+        ..short
+    };
+    assert!(remembered(short.clone(), cents(7), &script).contains("delete me-2"));
+    let edge = Edge {
+        shrink: false,
+        ..Edge::default()
+    };
+    assert_eq!(remembered(Rules { edge, ..short }, cents(7), &script), "");
+}
+
+#[test]
+fn a_report_that_comes_after_the_end_is_charged_instead_of_the_bound() {
+    check_with(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  carrier   heard 1.0s
+        1.1  realtime  turn you-1
+        1.2  realtime  began r1
+        2.0  carrier   stopped
+        2.3  realtime  done r1 cancelled 60 10 5 20
+        2.6  realtime  transcribed you-1 10
+    ",
+        expect![[r#"
+            0.0    realtime  open
+            0.0    fact      minute $0.0125
+            0.0    fact      answered
+            0.0    carrier   limit 310s
+            0.0    realtime  configure
+            0.0    fact      ready
+            1.0    realtime  append 1000ms
+            1.1    realtime  respond r1 max 1024
+            2.0    realtime  cancel r1
+            2.0    carrier   close
+            2.3    fact      turn $0.00196
+            2.6    fact      transcribed $0.00008
+            2.6    realtime  close
+            2.6    budget    Settle(Usd(14540000))
+            2.6    fact      ended
+            2.6    over      CallerHungUp
+        "#]],
+    );
+}
+
+#[test]
+fn a_second_report_after_the_end_changes_nothing() {
+    let twice = play(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.1  realtime  turn you-1
+        1.2  realtime  began r1
+        2.0  carrier   stopped
+        2.3  realtime  done r1 cancelled 60 10 5 20
+        2.4  realtime  done r1 cancelled 60 10 5 20
+        2.5  carrier   stopped
+    ",
+    );
+    assert_eq!(twice.matches("fact      turn").count(), 1);
+}
+
+#[test]
+fn an_agent_that_may_not_be_brief_says_goodbye_when_a_whole_answer_does_not_fit() {
+    let edge = Edge {
+        shorten: false,
+        tell: false,
+        ..Edge::default()
+    };
+    let told = play(
+        Rules { edge, ..capped(6) },
+        cents(6),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.5  realtime  began r1
+        1.6  realtime  spoke-all r1 bye-1 2.0s
+        1.7  realtime  done r1 completed 10 0 10 40
+        3.7  carrier   played 1:2020:g0
+    ",
+    );
+    assert!(
+        told.contains("goodbye r1 max 200") && !told.contains("respond"),
+        "{told}"
+    );
+    assert!(!told.contains("add System"), "{told}");
+}
