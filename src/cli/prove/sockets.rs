@@ -75,8 +75,10 @@ pub async fn prove(calls: u64, seed: u64) -> Tally {
 async fn drawn(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Seen, String> {
     let mut lot = Lot::new(hazard, book, seed, Some(LONGEST_MS))?;
     let mut plan = lot.plan.clone();
-    plan.settings
-        .push(("cap.spend.end".to_string(), lot.cap.to_string()));
+    let warn = Usd::from_nanos(lot.cap.nanos() / 5 * 4);
+    for (key, amount) in [("cap.spend.warn", warn), ("cap.spend.end", lot.cap)] {
+        plan.settings.push((key.to_string(), amount.to_string()));
+    }
     plan.model = lot.words(hazard);
     let (minute, say) = (lot.minute, lot.say);
     let outcome = ring(&plan, |mut phone| {
