@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Calls in all, unless it is said: some minutes on two cores.
+/// Calls in all, unless it is said: a few seconds on two cores.
 const CALLS: u64 = 3_600;
 
 /// Talks of each case, unless it is said.
@@ -57,7 +57,7 @@ pub fn run(arguments: &ProveArguments) -> ExitCode {
         let pace = u128::from(calls) * 1_000 / took_ms;
         writeln!(
             io::stdout(),
-            "\n{calls} calls of {} s on the average in {} s, {pace} a second; \none in {} with frames of 20 ms, the others with five at once; one in {} with sound of 24 kHz, the others with the telephone's own",
+            "\n{calls} calls of {} s on the average in {} s, {pace} a second;\none in {} with frames of 20 ms, the others with five at once; one in {} with sound of 24 kHz, the others with the telephone's own",
             lasted_ms / calls.max(1) / 1_000,
             took_ms / 1_000,
             BUNCHED + 1,

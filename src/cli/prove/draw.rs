@@ -21,10 +21,10 @@ use std::sync::{Arc, OnceLock};
 const LARGEST_CAP: Usd = Usd::from_micros(2_000_000);
 
 /// One call in so many and one sends the model sound of 24 kHz; the others send the telephone's own.
-pub const LINEAR: u64 = 31;
+pub const LINEAR: u64 = 63;
 
 /// One call in so many and one sends the carrier's own frames of 20 ms; the others send five of them at once.
-pub const BUNCHED: u64 = 3;
+pub const BUNCHED: u64 = 7;
 
 /// What the others send at once, in milliseconds.
 const BUNCH_MS: u64 = 100;
