@@ -201,6 +201,8 @@ impl Ledger {
             carrier_call = call.carrier_call.as_str(),
             agent = call.agent.as_str(),
             spent_usd = %lost.spent(),
+            cap_usd = %call.cap,
+            left_usd = %call.cap.less(lost.spent()),
             unreported_usd = %lost.unreported,
             ran_on_minutes = lost.ran_on_minutes,
             ran_on_usd = %lost.ran_on,

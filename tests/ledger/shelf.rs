@@ -140,6 +140,11 @@ impl Call {
         bound
     }
 
+    /// More of the caller is listened to.
+    pub fn listens(&mut self) {
+        self.record(Usd::from_micros(1_000), What::Listening);
+    }
+
     /// The answer's report.
     pub fn hears(&mut self) {
         let usage = Usage {
