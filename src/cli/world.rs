@@ -168,7 +168,7 @@ impl World {
         let (listener, address) = listen(plan.listen.unwrap_or(any)).await?;
         let rest = RestServer::start(ACCOUNT, AUTH_TOKEN).await?;
         let settings = settings(plan, address, model_address, rest.base())?;
-        let folder = Folder::new();
+        let folder = Folder::new()?;
         let ledger = ledger::Settings {
             path: plan
                 .ledger
@@ -243,9 +243,15 @@ impl World {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    /// Where temporary files go, or, in an image that has no such place, where the ledger would be.
+    fn new() -> Result<Folder, String> {
         let name = format!("ringfence-world-{}", crate::admission::new_token());
-        Folder(std::env::temp_dir().join(name))
+        let places = [std::env::temp_dir(), PathBuf::from("data")];
+        let mut folders = places.iter().map(|place| place.join(&name));
+        folders
+            .find(|folder| std::fs::create_dir(folder).is_ok())
+            .map(Folder)
+            .ok_or_else(|| format!("no folder can be made in {} or data", places[0].display()))
     }
 }
 
