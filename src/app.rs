@@ -1,19 +1,22 @@
 //! Builds the server from its settings, and drains it politely.
 //!
-//! Everything is built before the port opens, so that a server which listens is a server which works. On the way out the order is
-//! reversed: no new calls, then a goodbye for each live one, then the port closes.
+//! Everything is built before the port opens, so that a server which listens is a server which works: the ledger first, for it knows
+//! what was spent today and which calls died with the last process. On the way out the order is reversed: no new calls, then a goodbye
+//! for each live one, then the port closes, and the ledger last.
 
 use crate::admission::{Admission, new_token};
 use crate::bridge::switchboard::Switchboard;
 use crate::budget::Budget;
 use crate::call::Order;
-use crate::carrier::CARRIERS;
+use crate::carrier::{CARRIERS, Command};
 use crate::config::Settings;
 use crate::http::{self, Doors, Health};
+use crate::ledger::{self, Ledger, OpenCall, OpenError};
 use crate::observe::Observer;
 use crate::requests::{Requests, Unable};
 use crate::units::Secret;
 use axum::serve::ListenerExt;
+use futures_util::StreamExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::fmt;
 use std::io;
@@ -35,6 +38,8 @@ pub enum Unstarted {
     Listen(SocketAddr, io::Error),
     /// Requests to the carrier cannot be made.
     Requests(Unable),
+    /// The ledger cannot be used.
+    Ledger(OpenError),
 }
 
 impl fmt::Display for Unstarted {
@@ -47,6 +52,7 @@ impl fmt::Display for Unstarted {
                 )
             }
             Unstarted::Requests(unable) => write!(f, "cannot make requests: {}", unable.0),
+            Unstarted::Ledger(error) => write!(f, "the ledger: {error}"),
         }
     }
 }
@@ -59,6 +65,8 @@ pub struct Server {
     pub observer: Observer,
     /// The budgets above its calls.
     pub budget: Arc<Budget>,
+    /// Where its calls are kept.
+    pub ledger: Ledger,
     /// The admin token that was made because none is configured.
     pub made_admin_token: Option<String>,
     admission: Arc<Admission>,
@@ -72,35 +80,51 @@ impl Server {
     ///
     /// # Errors
     /// [`Unstarted`] says what stood in the way.
-    pub async fn start(settings: Settings) -> Result<Server, Unstarted> {
-        install_cryptography();
+    pub async fn start(settings: Settings, ledger: ledger::Settings) -> Result<Server, Unstarted> {
+        let kept = Kept::open(&settings, &ledger).await?;
         let listen = settings.listen;
-        let listener = TcpListener::bind(listen)
+        let bound = TcpListener::bind(listen)
             .await
-            .map_err(|error| Unstarted::Listen(listen, error))?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| Unstarted::Listen(listen, error))?;
-        Server::start_on(settings, listener, address)
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match bound {
+            Ok((address, listener)) => Server::build(settings, kept, listener, address),
+            Err(error) => {
+                kept.ledger.close().await;
+                Err(Unstarted::Listen(listen, error))
+            }
+        }
     }
 
     /// The same, on a port that is open already.
     ///
     /// # Errors
     /// [`Unstarted`] says what stood in the way.
-    pub fn start_on(
+    pub async fn start_on(
         settings: Settings,
+        ledger: ledger::Settings,
+        listener: TcpListener,
+        address: SocketAddr,
+    ) -> Result<Server, Unstarted> {
+        let kept = Kept::open(&settings, &ledger).await?;
+        Server::build(settings, kept, listener, address)
+    }
+
+    fn build(
+        settings: Settings,
+        kept: Kept,
         listener: TcpListener,
         address: SocketAddr,
     ) -> Result<Server, Unstarted> {
         install_cryptography();
+        let Kept {
+            ledger,
+            budget,
+            lost,
+            hang_up,
+        } = kept;
         let observer = Observer::default();
-        let budget = Budget::new(settings.budget.clone());
-        let admission = Arc::new(Admission::new(
-            settings.agents.clone(),
-            settings.limits,
-            budget.clone(),
-        ));
+        let admission = Admission::new(settings.agents, settings.limits, budget.clone());
+        let admission = Arc::new(admission.with_salt(ledger.salt()));
         let switchboard = Arc::new(Switchboard::default());
         let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
         let mut doors = Vec::new();
@@ -117,8 +141,13 @@ impl Server {
                 admission: admission.clone(),
                 switchboard: switchboard.clone(),
                 observer: observer.clone(),
+                ledger: ledger.clone(),
                 pending: pending.clone(),
             }));
+        }
+        tokio::spawn(end_lost(lost, doors.clone()));
+        if hang_up {
+            tokio::spawn(wind_up_when_failing(ledger.clone(), switchboard.clone()));
         }
         let (admin_token, made) = match settings.admin_token {
             Some(token) => (token, None),
@@ -133,24 +162,12 @@ impl Server {
             budget: budget.clone(),
             admin_token,
         };
-        let router = http::router(doors, health);
-        let (stop, stopped) = oneshot::channel();
-        // Sound is many small frames, each of them due now.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let serving = tokio::spawn(async move {
-            let until = async {
-                let _ = stopped.await;
-            };
-            axum::serve(listener, router)
-                .with_graceful_shutdown(until)
-                .await
-        });
+        let (stop, serving) = serve(listener, http::router(doors, health));
         Ok(Server {
             address,
             observer,
             budget,
+            ledger,
             made_admin_token: made,
             admission,
             switchboard,
@@ -189,9 +206,98 @@ impl Server {
         let _ = self.stop.send(());
         // Sockets that are still open do not keep a process that has nothing more to say.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
+        self.ledger.close().await;
         tracing::info!(event = "server.stopped", cut_off = left);
         left
     }
+}
+
+/// What is there before the port opens.
+struct Kept {
+    ledger: Ledger,
+    budget: Arc<Budget>,
+    /// Calls that were open when the last process died. They are closed; the carrier may not know.
+    lost: Vec<OpenCall>,
+    hang_up: bool,
+}
+
+impl Kept {
+    /// Opens the ledger, closes what was left open in it, and tells the budgets what was spent today.
+    async fn open(settings: &Settings, own: &ledger::Settings) -> Result<Kept, Unstarted> {
+        let (ledger, lost) = Ledger::open(own).await.map_err(Unstarted::Ledger)?;
+        for call in &lost {
+            let closed = ledger.close_lost(call, None).await;
+            closed.map_err(|failing| {
+                Unstarted::Ledger(OpenError::Unusable {
+                    path: own.path.clone(),
+                    why: failing.to_string(),
+                })
+            })?;
+        }
+        let budget = Budget::new(settings.budget.clone());
+        for (agent, caller, spent) in ledger.spent_today().await.map_err(Unstarted::Ledger)? {
+            budget.seed(&agent, &caller, spent);
+        }
+        Ok(Kept {
+            ledger,
+            budget,
+            lost,
+            hang_up: own.hang_up,
+        })
+    }
+}
+
+/// How many calls are ended at a time that the last process left behind: a carrier takes only so many requests a second.
+const ENDED_AT_ONCE: usize = 8;
+
+/// Ends the calls that the last process left behind, should they still be alive.
+async fn end_lost(lost: Vec<OpenCall>, doors: Vec<Arc<Doors>>) {
+    let doors = &doors;
+    let ending = lost.into_iter().map(|call| async move {
+        let Some(doors) = doors.iter().find(|doors| doors.name == call.carrier) else {
+            return;
+        };
+        let complete = Command::Complete { after_ms: 0 };
+        if let Some(request) = doors.carrier.rest(&call.carrier_call, &complete) {
+            doors.requests.perform(request, &*doors.carrier).await;
+        }
+    });
+    futures_util::stream::iter(ending)
+        .for_each_concurrent(ENDED_AT_ONCE, |ending| ending)
+        .await;
+}
+
+/// Tells all calls to say goodbye whenever the ledger begins to fail.
+async fn wind_up_when_failing(ledger: Ledger, switchboard: Arc<Switchboard>) {
+    let mut failing = ledger.failing();
+    drop(ledger);
+    while failing.wait_for(|failing| *failing).await.is_ok() {
+        switchboard.order_all(Order::WrapUp);
+        if failing.wait_for(|failing| !*failing).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Serves in a task of its own until it is told to stop.
+fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+) -> (oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+    let (stop, stopped) = oneshot::channel();
+    // Sound is many small frames, each of them due now.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let serving = tokio::spawn(async move {
+        let until = async {
+            let _ = stopped.await;
+        };
+        axum::serve(listener, router)
+            .with_graceful_shutdown(until)
+            .await
+    });
+    (stop, serving)
 }
 
 /// One provider of cryptography for the whole process. It may be installed already, by a test or by the simulators.

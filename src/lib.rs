@@ -7,7 +7,7 @@
 //! | 7 | `main`, [`cli`], [`app`], [`config`] | start things |
 //! | 6 | [`http`] | doors |
 //! | 5 | [`admission`], [`bridge`] | begin a call, carry a call |
-//! | 4 | [`budget`], [`observe`], [`requests`] | remember things, act |
+//! | 4 | [`budget`], [`ledger`], [`observe`], [`requests`] | remember things, act |
 //! | 3 | [`call`] | decide things: pure, total, deterministic |
 //! | 2 | [`carrier`], [`realtime`] | translate things: pure |
 //! | 1 | [`audio`], [`pricing`] | compute things: pure |
@@ -25,6 +25,7 @@ pub mod carrier;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod ledger;
 pub mod observe;
 pub mod pricing;
 pub mod realtime;

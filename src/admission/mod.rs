@@ -9,6 +9,7 @@ use crate::call::Ticket;
 use crate::call::record::Refusal;
 use crate::call::rules::Rules;
 use crate::carrier::{Attestation, Offer};
+use crate::ledger::Salt;
 use crate::realtime::Session;
 use crate::units::{CallId, Phone, Usd};
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -84,6 +85,7 @@ pub struct Admission {
     agents: Vec<Arc<Agent>>,
     limits: Limits,
     budget: Arc<Budget>,
+    salt: Salt,
     rate: DefaultKeyedRateLimiter<Arc<str>>,
     on_the_line: Arc<AtomicUsize>,
     draining: AtomicBool,
@@ -98,6 +100,8 @@ pub struct Admitted {
     pub agent: Arc<Agent>,
     /// With which model.
     pub model: Model,
+    /// The caller's account in the budgets and in the ledger: never the number itself.
+    pub account: Arc<str>,
     /// Its part of the budgets.
     pub grant: Grant,
     /// Its line; dropping it frees the line.
@@ -143,10 +147,16 @@ impl Admission {
             agents,
             limits,
             budget,
+            salt: Salt::default(),
             rate: DefaultKeyedRateLimiter::keyed(Quota::per_hour(per_hour)),
             on_the_line: Arc::default(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The same, with accounts of callers as this salt makes them: those of one ledger.
+    pub fn with_salt(self, salt: Salt) -> Self {
+        Admission { salt, ..self }
     }
 
     /// From now on nobody is admitted.
@@ -193,7 +203,7 @@ impl Admission {
             return Err(refused(Refusal::Draining));
         }
         let caller: Arc<str> = match offer.attestation {
-            Attestation::Full => offer.from.reveal().into(),
+            Attestation::Full => self.salt.account(offer.from.reveal()),
             Attestation::Partial | Attestation::None => UNVOUCHED.into(),
         };
         // Callers of long ago are forgotten, or the table would grow for ever.
@@ -226,6 +236,7 @@ impl Admission {
             ticket,
             agent: agent.clone(),
             model,
+            account: caller,
             grant,
             slot,
         })
@@ -249,7 +260,8 @@ fn random_name(letters: usize) -> String {
         .collect()
 }
 
-fn new_call_id() -> CallId {
+/// A name for a call, never given before.
+pub fn new_call_id() -> CallId {
     CallId::from(format!("rf-{}", random_name(12)).as_str())
 }
 

@@ -13,14 +13,17 @@ use crate::budget::Grant;
 use crate::call::record::{Ending, Fact};
 use crate::call::{Ask, Input, Order, Verdict};
 use crate::carrier::{self, Carrier, RestRequest};
+use crate::ledger::{Failing, Recorder};
 use crate::observe::{Labels, Observer};
 use crate::realtime::{Address, Loss};
 use crate::requests::Requests;
+use crate::units::Usd;
 use axum::extract::ws::{self, WebSocket};
 use clock::Clock;
 use dial::{DialError, ModelSocket};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use line::{Line, Outside};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -54,6 +57,8 @@ pub struct World {
     pub requests: Requests,
     /// The call's part of the budgets.
     pub grant: Grant,
+    /// Where its facts are kept.
+    pub recorder: Recorder,
 }
 
 /// Carries a call from its webhook to its end. Dropping the returned future ends it rudely.
@@ -143,6 +148,9 @@ struct Desk {
     carrier_close: (u16, &'static str),
     dialling: Option<BoxFuture<'static, Result<ModelSocket, DialError>>>,
     model: Option<Wire<ModelSocket, tungstenite::Message>>,
+    recorder: Recorder,
+    /// Grants on their way to the disk.
+    granting: FuturesUnordered<BoxFuture<'static, (Usd, Result<(), Failing>)>>,
     verdicts: VecDeque<Verdict>,
     alarm: Pin<Box<Sleep>>,
     performing: JoinSet<()>,
@@ -164,6 +172,8 @@ impl Desk {
             carrier_close: (NORMAL, ""),
             dialling: None,
             model: None,
+            recorder: world.recorder,
+            granting: FuturesUnordered::new(),
             verdicts: VecDeque::new(),
             alarm: Box::pin(tokio::time::sleep(Duration::MAX)),
             performing: JoinSet::new(),
@@ -215,10 +225,24 @@ impl Desk {
             self.dialling = None;
             return Poll::Ready(News::Dialled(dialled.map(Box::new)));
         }
+        if let Poll::Ready(Some((more, durable))) = self.granting.poll_next_unpin(cx) {
+            return Poll::Ready(News::Verdict(self.granted(more, durable)));
+        }
         match self.verdicts.pop_front() {
             Some(verdict) => Poll::Ready(News::Verdict(verdict)),
             None => Poll::Pending,
         }
+    }
+
+    /// What the budgets granted may be spent once it is on disk, and is theirs again if it cannot be written.
+    fn granted(&mut self, more: Usd, durable: Result<(), Failing>) -> Verdict {
+        if durable.is_ok() {
+            return Verdict::Granted(more);
+        }
+        if let Some(grant) = &mut self.grant {
+            grant.give_back(more);
+        }
+        Verdict::Refused
     }
 
     /// The carrier's socket is of no more use; says why it will be closed.
@@ -313,7 +337,14 @@ impl Outside for Desk {
                     .grant
                     .as_mut()
                     .map_or(Verdict::Refused, |grant| grant.top_up(more));
-                self.verdicts.push_back(verdict);
+                match verdict {
+                    Verdict::Granted(more) => {
+                        let durable = self.recorder.granted(more);
+                        let granting = async move { (more, durable.await) };
+                        self.granting.push(granting.boxed());
+                    }
+                    Verdict::Refused => self.verdicts.push_back(Verdict::Refused),
+                }
             }
             Ask::Settle(used) => {
                 if let Some(grant) = self.grant.take() {
@@ -324,6 +355,8 @@ impl Outside for Desk {
     }
 
     fn record(&mut self, fact: Fact) {
+        // First of all, and before any frame that follows from it: what a killed process has not written down, nobody is charged.
+        self.recorder.record(&fact);
         self.observer.record(&self.labels, fact);
     }
 

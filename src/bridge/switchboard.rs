@@ -139,6 +139,13 @@ impl Switchboard {
         (kept.until > Instant::now()).then_some(kept)
     }
 
+    /// Takes a call off the list whose beginning could not be written down; nobody carries it.
+    pub fn unseat(&self, carrier_call: &Id) {
+        self.tokens
+            .retain(|_, kept| kept.carrier_call != *carrier_call);
+        self.calls.remove(carrier_call);
+    }
+
     /// Tells every call the same.
     pub fn order_all(&self, order: Order) {
         for listed in &self.calls {

@@ -101,6 +101,16 @@ impl Budget {
         }
     }
 
+    /// Counts what calls used today that were over before this process began.
+    pub fn seed(&self, agent: &Arc<str>, caller: &Arc<str>, spent: Usd) {
+        self.with_book(|book| {
+            for account in accounts(agent, caller) {
+                let balance = book.balances.entry(account).or_default();
+                balance.spent = balance.spent.plus(spent);
+            }
+        });
+    }
+
     /// What is promised to calls that are not over.
     pub fn reserved(&self) -> Usd {
         self.with_book(|book| book.balance(&Account::Day).reserved)
@@ -169,6 +179,19 @@ impl Grant {
         Verdict::Granted(more)
     }
 
+    /// Gives back a part that was topped up and may not be used.
+    pub fn give_back(&mut self, part: Usd) {
+        let part = part.min(self.amount);
+        self.amount = self.amount.less(part);
+        let accounts = self.accounts();
+        self.budget.with_book(|book| {
+            for account in accounts {
+                let balance = book.balances.entry(account).or_default();
+                balance.reserved = balance.reserved.less(part);
+            }
+        });
+    }
+
     /// The call is over and used this much.
     pub fn settle(mut self, used: Usd) {
         self.charge(used);
@@ -190,12 +213,17 @@ impl Grant {
     }
 
     fn accounts(&self) -> [Account; 3] {
-        [
-            Account::Day,
-            Account::Agent(self.agent.clone()),
-            Account::Caller(self.caller.clone()),
-        ]
+        accounts(&self.agent, &self.caller)
     }
+}
+
+/// The accounts that a call of this agent and this caller draws on.
+fn accounts(agent: &Arc<str>, caller: &Arc<str>) -> [Account; 3] {
+    [
+        Account::Day,
+        Account::Agent(agent.clone()),
+        Account::Caller(caller.clone()),
+    ]
 }
 
 impl Drop for Grant {
@@ -259,6 +287,19 @@ mod tests {
         assert_eq!(grant.top_up(cents(20)), Verdict::Granted(cents(20)));
         assert_eq!(grant.top_up(cents(1)), Verdict::Refused);
         assert_eq!((grant.amount(), budget.reserved()), (cents(30), cents(30)));
+    }
+
+    #[test]
+    fn what_was_spent_before_a_restart_counts_and_a_part_given_back_does_not() {
+        let (desk, ann, bob) = names();
+        let budget = budget();
+        budget.seed(&desk, &ann, cents(25));
+        assert!(budget.reserve(&desk, &ann, cents(6)).is_none());
+        let mut grant = budget.reserve(&desk, &bob, cents(10)).unwrap();
+        assert_eq!(grant.top_up(cents(20)), Verdict::Granted(cents(20)));
+        grant.give_back(cents(20));
+        assert_eq!((budget.spent(), budget.reserved()), (cents(25), cents(10)));
+        grant.settle(cents(10));
     }
 
     #[test]

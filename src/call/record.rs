@@ -48,6 +48,8 @@ pub enum Refusal {
     Draining,
     /// We did not receive this call but placed it, and calls that go out are not available.
     Outbound,
+    /// The ledger cannot be written, and no dollar is spent that is not written down first.
+    Unrecorded,
 }
 
 /// Why a call is over.
@@ -295,7 +297,8 @@ words!(Cause,
 words!(Side, Side::Carrier => "carrier", Side::Realtime => "realtime", Side::Server => "server");
 words!(Refusal,
     Refusal::UnknownNumber => "unknown-number", Refusal::Busy => "busy", Refusal::TooOften => "too-often",
-    Refusal::OverBudget => "over-budget", Refusal::Draining => "draining", Refusal::Outbound => "outbound");
+    Refusal::OverBudget => "over-budget", Refusal::Draining => "draining", Refusal::Outbound => "outbound",
+    Refusal::Unrecorded => "unrecorded");
 words!(Goodbye, Goodbye::None => "none", Goodbye::Model => "model", Goodbye::Carrier => "carrier");
 words!(Ending,
     Ending::CallerHungUp => "caller-hung-up", Ending::SaidGoodbye(_) => "said-goodbye", Ending::CutOff(_) => "cut-off",

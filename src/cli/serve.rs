@@ -4,8 +4,9 @@
 //! each live one, and exit code 0.
 
 use super::{asked_to_stop, check, on_runtime};
-use crate::app::Server;
+use crate::app::{Server, Unstarted};
 use crate::config::{self, Settings};
+use crate::ledger;
 use crate::observe::log;
 use crate::units::Phone;
 use std::path::Path;
@@ -58,11 +59,18 @@ async fn serve(settings: Settings) -> ExitCode {
         .iter()
         .map(|(name, _)| format!("{}/{name}/voice", settings.public_url))
         .collect();
-    let server = match Server::start(settings).await {
+    let server = match Server::start(settings, ledger::Settings::default()).await {
         Ok(server) => server,
         Err(unstarted) => {
             tracing::error!(event = "server.failed", why = unstarted.to_string());
-            return ExitCode::FAILURE;
+            // As with settings that are wrong: starting it again will not help.
+            return match unstarted {
+                Unstarted::Ledger(_) => {
+                    eprintln!("ringfence: {unstarted}");
+                    ExitCode::from(check::BAD_CONFIGURATION)
+                }
+                Unstarted::Listen(..) | Unstarted::Requests(_) => ExitCode::FAILURE,
+            };
         }
     };
     if let Some(token) = &server.made_admin_token {

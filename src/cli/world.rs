@@ -5,6 +5,7 @@
 
 use crate::app::Server;
 use crate::config;
+use crate::ledger;
 use crate::pricing::BUILT_IN;
 use crate::sim::model::serve::ModelServer;
 use crate::sim::model::{Behaviour, Setup};
@@ -12,6 +13,7 @@ use crate::sim::phone::call::Wires;
 use crate::sim::phone::rest::RestServer;
 use crate::sim::phone::{self, report::Report};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpListener;
@@ -39,6 +41,10 @@ pub struct Plan {
     pub more: String,
     /// The port to listen on; any free one unless it says.
     pub listen: Option<SocketAddr>,
+    /// The ledger's file, which outlives the world; one of the world's own, which does not, unless it says.
+    pub ledger: Option<PathBuf>,
+    /// Calls say goodbye as soon as the ledger fails.
+    pub hang_up: bool,
 }
 
 /// The settings of an ordinary world.
@@ -155,6 +161,7 @@ pub struct World {
     pub rest: RestServer,
     wires: Wires,
     calls: AtomicU64,
+    _folder: Folder,
     stop_model: oneshot::Sender<()>,
 }
 
@@ -169,8 +176,17 @@ impl World {
         let (listener, address) = listen(plan.listen.unwrap_or(any)).await?;
         let rest = RestServer::start(ACCOUNT, AUTH_TOKEN).await?;
         let settings = settings(plan, address, model_address, rest.base())?;
-        let server =
-            Server::start_on(settings, listener, address).map_err(|error| error.to_string())?;
+        let folder = Folder::new()?;
+        let ledger = ledger::Settings {
+            path: plan
+                .ledger
+                .clone()
+                .unwrap_or_else(|| folder.0.join("ringfence.db")),
+            hang_up: plan.hang_up,
+        };
+        let server = Server::start_on(settings, ledger, listener, address)
+            .await
+            .map_err(|error| error.to_string())?;
         let mut setup = model_setup(&plan.model)?;
         setup.accept_key.clone_from(&plan.accept_key);
         let model = ModelServer::new(setup, false);
@@ -191,6 +207,7 @@ impl World {
             rest,
             wires,
             calls: AtomicU64::new(0),
+            _folder: folder,
             stop_model,
         })
     }
@@ -227,6 +244,28 @@ impl World {
         let cut_off = self.server.drain(std::future::pending()).await;
         let _ = self.stop_model.send(());
         cut_off
+    }
+}
+
+/// A folder that is gone with its world.
+struct Folder(PathBuf);
+
+impl Folder {
+    /// Where temporary files go, or, in an image that has no such place, where the ledger would be.
+    fn new() -> Result<Folder, String> {
+        let name = format!("ringfence-world-{}", crate::admission::new_token());
+        let places = [std::env::temp_dir(), PathBuf::from("data")];
+        let mut folders = places.iter().map(|place| place.join(&name));
+        folders
+            .find(|folder| std::fs::create_dir(folder).is_ok())
+            .map(Folder)
+            .ok_or_else(|| format!("no folder can be made in {} or data", places[0].display()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

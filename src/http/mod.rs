@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::bridge::switchboard::Switchboard;
 use crate::budget::Budget;
 use crate::carrier::{Carrier, Forged, Request};
+use crate::ledger::Ledger;
 use crate::observe::Observer;
 use crate::realtime::DIALECTS;
 use crate::requests::Requests;
@@ -41,6 +42,8 @@ pub struct Doors {
     pub switchboard: Arc<Switchboard>,
     /// Who writes it down.
     pub observer: Observer,
+    /// Where it is kept.
+    pub ledger: Ledger,
     /// Places for sockets that have not yet named their call.
     pub pending: Arc<Semaphore>,
 }

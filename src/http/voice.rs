@@ -1,15 +1,18 @@
 //! The carrier's webhooks: a call is offered, a stream has ended, a call is over.
 
 use super::{Doors, as_arrived, new_dialect, why_forged};
-use crate::admission::{Admitted, Refused, new_token};
+use crate::admission::{Admitted, Refused, new_call_id, new_token};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::Line;
+use crate::bridge::switchboard::Seat;
 use crate::bridge::{World, carry};
 use crate::budget::Grant;
 use crate::call::record::Refusal;
 use crate::carrier::{Document, Offer, Unwelcome};
+use crate::ledger::{Opened, Turned};
 use crate::observe::Labels;
-use crate::units::Usd;
+use crate::realtime::NewDialect;
+use crate::units::{CallId, Usd};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -37,6 +40,34 @@ pub async fn offered(
         Ok(offer) => offer,
         Err(unwelcome) => return turn_away("voice", &unwelcome),
     };
+    match decide(&doors, &offer) {
+        Decided::Answer(answer) => document(answer),
+        Decided::Begin(seated) => {
+            // A task of its own: a carrier that does not wait for the answer must not leave half a call behind.
+            let beginning = tokio::spawn(begin(doors.clone(), offer, *seated));
+            document(beginning.await.unwrap_or_else(|_| doors.carrier.reject()))
+        }
+    }
+}
+
+/// What becomes of an offered call.
+enum Decided {
+    /// This is the answer.
+    Answer(Document),
+    /// It has a seat, and begins when that is written down.
+    Begin(Box<Seated>),
+}
+
+/// A call that has a seat and is not yet written down.
+struct Seated {
+    admitted: Admitted,
+    new_dialect: NewDialect,
+    labels: Arc<Labels>,
+    seat: Seat,
+    document: Document,
+}
+
+fn decide(doors: &Doors, offer: &Offer) -> Decided {
     let _alone = doors.switchboard.one_at_a_time();
     if let Some(listed) = doors.switchboard.find(&offer.carrier_call) {
         let Labels {
@@ -54,83 +85,133 @@ pub async fn offered(
             cap_usd = %cap,
             left_usd = %cap,
         );
-        return document(listed.document);
+        return Decided::Answer(listed.document);
     }
     if let Some(refusal) = doors.switchboard.find_refused(&offer.carrier_call) {
-        return document(refusal);
+        return Decided::Answer(refusal);
     }
-    document(match doors.admission.admit(&offer) {
-        Ok(admitted) => begin(&doors, &offer, admitted),
+    match doors.admission.admit(offer) {
+        Ok(admitted) => seat(doors, offer, admitted),
         Err(refused) => {
-            let refusal = refuse(&doors, &offer, &refused);
+            let refusal = refuse(doors, offer, &refused, &new_call_id());
             let carrier_call = offer.carrier_call.clone();
             doors.switchboard.refuse(carrier_call, refusal.clone());
-            refusal
+            Decided::Answer(refusal)
         }
-    })
+    }
 }
 
-/// Seats the call, starts its task, and tells the carrier where its sound goes.
-fn begin(doors: &Arc<Doors>, offer: &Offer, admitted: Admitted) -> Document {
-    let Admitted {
-        ticket,
-        agent,
-        model,
-        grant,
-        slot,
-    } = admitted;
-    let Some(new_dialect) = new_dialect(model.dialect) else {
+/// Lists the call, so that the same call offered again finds it.
+fn seat(doors: &Doors, offer: &Offer, admitted: Admitted) -> Decided {
+    let Some(new_dialect) = new_dialect(admitted.model.dialect) else {
         // The configuration takes only dialects that exist.
-        return doors.carrier.reject();
+        return Decided::Answer(doors.carrier.reject());
     };
     let labels = Arc::new(Labels {
-        call: ticket.call.clone(),
+        call: admitted.ticket.call.clone(),
         carrier_call: offer.carrier_call.clone(),
-        agent: agent.name.clone(),
-        cap: model.rules.spend.end,
+        agent: admitted.agent.name.clone(),
+        cap: admitted.ticket.rules.spend.end,
     });
-    tell_offer(offer, &labels, &model.name, &grant);
-    let carrier_call = offer.carrier_call.clone();
+    tell_offer(offer, &labels, &admitted.model.name, &admitted.grant);
     let token = new_token();
     let document = doors.carrier.connect(&token);
-    let listed = document.clone();
-    let seat = doors.switchboard.seat(labels.clone(), token, listed);
+    let seat = doors
+        .switchboard
+        .seat(labels.clone(), token, document.clone());
+    Decided::Begin(Box::new(Seated {
+        admitted,
+        new_dialect,
+        labels,
+        seat,
+        document,
+    }))
+}
+
+/// Writes the call and its grant down, starts its task, and tells the carrier where its sound goes.
+async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Document {
+    let Seated {
+        admitted,
+        new_dialect,
+        labels,
+        seat,
+        document,
+    } = seated;
+    let opened = opened(&doors, &offer, &admitted);
+    let Ok(recorder) = doors.ledger.begin(&opened).await else {
+        return unseat(&doors, &offer, admitted);
+    };
     let carrier = doors.carrier.clone();
     let line = Line::new(
-        ticket,
+        admitted.ticket,
         carrier.clone(),
-        carrier_call.clone(),
-        model.session,
+        offer.carrier_call.clone(),
+        admitted.model.session,
         new_dialect,
     );
     let world = World {
         observer: doors.observer.clone(),
-        labels,
+        labels: labels.clone(),
         carrier,
         requests: doors.requests.clone(),
-        grant,
+        grant: admitted.grant,
+        recorder,
     };
-    let clock = Clock::start();
-    let switchboard = doors.switchboard.clone();
     // Whatever is logged on the way, by whichever room, names the call.
     let span = tracing::info_span!(
         "call",
-        call = world.labels.call.as_str(),
-        carrier_call = carrier_call.as_str()
+        call = labels.call.as_str(),
+        carrier_call = labels.carrier_call.as_str()
     );
-    let carried = carry(line, clock, seat, world).instrument(span);
+    let carried = carry(line, Clock::start(), seat, world).instrument(span);
     tokio::spawn(async move {
         // One call's bug must not leave its entry, and so its callers, behind.
         if AssertUnwindSafe(carried).catch_unwind().await.is_err() {
             tracing::error!(
                 event = "call.panicked",
-                carrier_call = carrier_call.as_str()
+                call = labels.call.as_str(),
+                carrier_call = labels.carrier_call.as_str()
             );
+            // If this fails as well, it is an open call, and is closed at the next start.
+            let _ = doors.ledger.give_up(&labels.call).await;
         }
-        drop(slot);
-        switchboard.forget(&carrier_call).await;
+        drop(admitted.slot);
+        doors.switchboard.forget(&labels.carrier_call).await;
     });
     document
+}
+
+fn opened(doors: &Doors, offer: &Offer, admitted: &Admitted) -> Opened {
+    Opened {
+        call: admitted.ticket.call.clone(),
+        carrier: doors.name,
+        carrier_call: offer.carrier_call.clone(),
+        agent: admitted.agent.name.clone(),
+        model: admitted.model.name.clone(),
+        model_id: admitted.model.session.model.clone(),
+        from: offer.from.clone(),
+        to: offer.to.clone(),
+        account: admitted.account.clone(),
+        rules: admitted.ticket.rules.clone(),
+        granted: admitted.grant.amount(),
+    }
+}
+
+/// A call that could not be written down is refused after all, and has cost nothing.
+fn unseat(doors: &Doors, offer: &Offer, admitted: Admitted) -> Document {
+    let refused = Refused {
+        agent: Some(admitted.agent.name.clone()),
+        refusal: Refusal::Unrecorded,
+        redirect: admitted.agent.redirect.clone(),
+    };
+    admitted.grant.settle(Usd::ZERO);
+    let _alone = doors.switchboard.one_at_a_time();
+    let refusal = refuse(doors, offer, &refused, &admitted.ticket.call);
+    doors.switchboard.unseat(&offer.carrier_call);
+    doors
+        .switchboard
+        .refuse(offer.carrier_call.clone(), refusal.clone());
+    refusal
 }
 
 fn tell_offer(offer: &Offer, labels: &Labels, model: &str, grant: &Grant) {
@@ -150,7 +231,7 @@ fn tell_offer(offer: &Offer, labels: &Labels, model: &str, grant: &Grant) {
     );
 }
 
-fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
+fn refuse(doors: &Doors, offer: &Offer, refused: &Refused, call: &CallId) -> Document {
     let help = match refused.refusal {
         Refusal::UnknownNumber => "no [agent.*] lists this number in `numbers`; add it, or \"*\"",
         Refusal::Busy => "limits.calls are on the line",
@@ -162,10 +243,13 @@ fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
         }
         Refusal::Draining => "the server is shutting down",
         Refusal::Outbound => "calls that go out are not available in this version",
+        Refusal::Unrecorded => {
+            "the ledger cannot be written, and no dollar is spent that is not written down first; see ledger.failing"
+        }
     };
     tracing::info!(
         event = "call.refused",
-        call = "",
+        call = call.as_str(),
         agent = refused.agent.as_deref().unwrap_or(""),
         spent_usd = %Usd::ZERO,
         cap_usd = %Usd::ZERO,
@@ -178,6 +262,18 @@ fn refuse(doors: &Doors, offer: &Offer, refused: &Refused) -> Document {
     );
     metrics::counter!("ringfence_calls_refused_total", "cause" => refused.refusal.word())
         .increment(1);
+    // One that could not be written down has lines of its own already, as far as it has any.
+    if refused.refusal != Refusal::Unrecorded {
+        doors.ledger.refused(&Turned {
+            call: call.clone(),
+            carrier: doors.name,
+            carrier_call: offer.carrier_call.clone(),
+            agent: refused.agent.clone(),
+            from: offer.from.clone(),
+            to: offer.to.clone(),
+            refusal: refused.refusal,
+        });
+    }
     if refused.refusal == Refusal::Outbound {
         // Answered already, by whoever was called: it can only be ended.
         return doors.carrier.farewell(None);

@@ -61,9 +61,13 @@ duration = {{ warn = "4m", end = "5m" }}
 }
 
 fn serve(config: &PathBuf) -> Child {
+    // Its ledger is where it stands.
+    let folder = config.with_extension("d");
+    std::fs::create_dir_all(&folder).expect("a folder");
     Command::new(env!("CARGO_BIN_EXE_ringfence"))
         .args(["serve", "--config"])
         .arg(config)
+        .current_dir(folder)
         .env("OPENAI_API_KEY", "sk-simulated")
         .env("TWILIO_ACCOUNT_SID", ACCOUNT)
         .env("TWILIO_AUTH_TOKEN", AUTH_TOKEN)

@@ -1,0 +1,393 @@
+//! Reading the ledger: calls, one call, what was spent. Works beside a running server and without one.
+//!
+//! What was recorded in the last fraction of a second, or left behind by a killed process, is still in the journal and is not seen here
+//! until a server has carried it over.
+
+use super::OpenError;
+use super::chain::Entry;
+use super::store;
+use crate::units::Usd;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The ledger, open for reading.
+pub struct Books {
+    connection: SqliteConnection,
+    path: PathBuf,
+}
+
+/// Which calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Opened on these days (UTC), the first and the last; all of them unless it says.
+    pub days: Option<(Date, Date)>,
+    /// Of this agent; of all unless it says.
+    pub agent: Option<String>,
+    /// At most so many, the latest; all of them when it is `None`.
+    pub limit: Option<u32>,
+}
+
+/// One call, in a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallRow {
+    /// Our name for it.
+    pub call: String,
+    /// The carrier's name for it.
+    pub carrier_call: String,
+    /// When it was opened, or refused, in milliseconds since 1970.
+    pub opened_ms: i64,
+    /// When it was over; `None`: it is not.
+    pub over_ms: Option<i64>,
+    /// Who answered; empty: nobody's number.
+    pub agent: String,
+    /// With which `[model.NAME]`; empty for a refused call.
+    pub model: String,
+    /// Who called, masked.
+    pub from: String,
+    /// Who was called, masked.
+    pub to: String,
+    /// The caller's account in the budgets; empty for a refused call.
+    pub account: String,
+    /// How it ended, in the log's words; `None`: it has not.
+    pub ending: Option<String>,
+    /// Why.
+    pub cause: Option<String>,
+    /// How long it was, in milliseconds.
+    pub duration_ms: u64,
+    /// Started minutes at the carrier.
+    pub minutes: u64,
+    /// What it might have cost.
+    pub cap: Usd,
+    /// What it cost.
+    pub cost: Parts,
+}
+
+/// What calls cost, by what it was for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// All of it; the next six add up to it.
+    pub spent: Usd,
+    /// Answers.
+    pub model: Usd,
+    /// Transcription of the caller.
+    pub transcription: Usd,
+    /// Started minutes and sentences of the carrier.
+    pub carrier: Usd,
+    /// Priced tools.
+    pub tools: Usd,
+    /// What lost calls may owe besides.
+    pub unreported: Usd,
+    /// Minutes of lost calls after their last line.
+    pub ran_on: Usd,
+    /// The part of `model` that paid for speech nobody heard.
+    pub unheard: Usd,
+}
+
+/// What to add up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The day (UTC) on which a call was over.
+    Day,
+    /// The agent.
+    Agent,
+    /// The caller's account.
+    Caller,
+}
+
+/// What was spent under one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpendRow {
+    /// The day, the agent or the account.
+    pub key: String,
+    /// Calls that were over.
+    pub calls: u64,
+    /// What they cost.
+    pub cost: Parts,
+}
+
+/// The lines that close a call that has cost something.
+const CLOSED: &str = "e.event IN ('call.ended', 'call.lost')";
+
+/// From the first moment of a day (UTC) to the last of another, the end excluded.
+fn span(days: Option<(Date, Date)>) -> (i64, i64) {
+    let starts = |day: Date| {
+        let midnight = day.to_zoned(TimeZone::UTC).ok()?;
+        Some(midnight.timestamp().as_millisecond())
+    };
+    let Some((first, last)) = days else {
+        return (i64::MIN, i64::MAX);
+    };
+    let end = last.tomorrow().ok().and_then(starts);
+    (starts(first).unwrap_or(i64::MIN), end.unwrap_or(i64::MAX))
+}
+
+impl Books {
+    /// Opens the ledger for reading.
+    ///
+    /// # Errors
+    /// There is none, or it is not ours.
+    pub async fn open(path: &Path) -> Result<Books, OpenError> {
+        Ok(Books {
+            connection: store::reader(path).await?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    fn wrong(path: &Path) -> impl Fn(sqlx::Error) -> OpenError {
+        move |error| OpenError::store(path, &error)
+    }
+
+    /// The calls, the latest first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn calls(&mut self, filter: &Filter) -> Result<Vec<CallRow>, OpenError> {
+        let (from, to) = span(filter.days);
+        let rows = sqlx::query(
+            "SELECT * FROM calls WHERE opened_ms >= ? AND opened_ms < ? AND (? IS NULL OR agent = ?)
+             ORDER BY opened_ms DESC LIMIT ?",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(filter.agent.as_deref())
+        .bind(filter.agent.as_deref())
+        .bind(filter.limit.map_or(-1, i64::from))
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(Books::wrong(&self.path))?;
+        rows.iter()
+            .map(call_row)
+            .collect::<Result<_, _>>()
+            .map_err(Books::wrong(&self.path))
+    }
+
+    /// All lines of a call, by our name for it or the carrier's; none: there is no such call.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn call(&mut self, name: &str) -> Result<Vec<Entry>, OpenError> {
+        let entries = self.lines(name).await?;
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+        match self.call_of(name).await? {
+            Some(call) => self.lines(call.as_str()).await,
+            None => Ok(entries),
+        }
+    }
+
+    async fn lines(&mut self, call: &str) -> Result<Vec<Entry>, OpenError> {
+        let rows = sqlx::query(
+            "SELECT call, seq, unix_ms, event, body, hash FROM facts WHERE call = ? ORDER BY seq",
+        )
+        .bind(call)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(Books::wrong(&self.path))?;
+        rows.iter()
+            .map(entry)
+            .collect::<Result<_, _>>()
+            .map_err(Books::wrong(&self.path))
+    }
+
+    /// Our name for the call that the carrier knows by this one: the latest, where there are several.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn call_of(
+        &mut self,
+        carrier_call: &str,
+    ) -> Result<Option<crate::units::CallId>, OpenError> {
+        let call: Option<String> = sqlx::query_scalar(
+            "SELECT call FROM facts WHERE seq = 1 AND json_extract(body, '$.carrier_call') = ?
+             ORDER BY unix_ms DESC LIMIT 1",
+        )
+        .bind(carrier_call)
+        .fetch_optional(&mut self.connection)
+        .await
+        .map_err(Books::wrong(&self.path))?;
+        Ok(call.map(|call| crate::units::CallId::from(call.as_str())))
+    }
+
+    /// A call's last line.
+    pub(super) async fn last_of(&mut self, call: &str) -> Result<Option<Entry>, OpenError> {
+        let row = sqlx::query(
+            "SELECT call, seq, unix_ms, event, body, hash FROM facts WHERE call = ? ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(call)
+        .fetch_optional(&mut self.connection)
+        .await
+        .map_err(Books::wrong(&self.path))?;
+        row.as_ref()
+            .map(entry)
+            .transpose()
+            .map_err(Books::wrong(&self.path))
+    }
+
+    /// Calls that were opened and are not over.
+    pub(super) async fn open_calls(&mut self) -> Result<Vec<String>, OpenError> {
+        sqlx::query_scalar(
+            "SELECT o.call FROM facts o WHERE o.event = 'call.opened' AND NOT EXISTS (
+               SELECT 1 FROM facts e WHERE e.call = o.call AND e.event IN ('call.ended', 'call.lost', 'call.refused'))
+             ORDER BY o.unix_ms",
+        )
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(Books::wrong(&self.path))
+    }
+
+    /// What calls that were over on these days (UTC), or ever, have cost.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn spend(
+        &mut self,
+        by: By,
+        days: Option<(Date, Date)>,
+    ) -> Result<Vec<SpendRow>, OpenError> {
+        let key = match by {
+            By::Day => "strftime('%Y-%m-%d', e.unix_ms / 1000, 'unixepoch')",
+            By::Agent => "o.body ->> '$.agent'",
+            By::Caller => "o.body ->> '$.account'",
+        };
+        let sums: String = PARTS
+            .iter()
+            .map(|part| format!(", sum(coalesce(e.body ->> '$.{part}', 0)) AS {part}"))
+            .collect();
+        let sql = format!(
+            "SELECT coalesce({key}, '') AS key, count(*) AS calls{sums}
+             FROM facts e JOIN facts o ON o.call = e.call AND o.seq = 1
+             WHERE {CLOSED} AND e.unix_ms >= ? AND e.unix_ms < ? GROUP BY 1 ORDER BY 1"
+        );
+        let (from, to) = span(days);
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(from)
+            .bind(to)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(Books::wrong(&self.path))?;
+        rows.iter()
+            .map(spend_row)
+            .collect::<Result<_, _>>()
+            .map_err(Books::wrong(&self.path))
+    }
+
+    /// What calls that were over today (UTC) have cost, by agent and by the caller's account.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn spent_today(&mut self) -> Result<Vec<(Arc<str>, Arc<str>, Usd)>, OpenError> {
+        let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let (from, _) = span(Some((today, today)));
+        let sql = format!(
+            "SELECT coalesce(o.body ->> '$.agent', ''), coalesce(o.body ->> '$.account', ''),
+               sum(coalesce(e.body ->> '$.spent_nanos', 0))
+             FROM facts e JOIN facts o ON o.call = e.call AND o.seq = 1
+             WHERE {CLOSED} AND e.unix_ms >= ? GROUP BY 1, 2"
+        );
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(from)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(Books::wrong(&self.path))?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .map(|(agent, account, spent)| (agent.into(), account.into(), usd(spent)))
+            .collect())
+    }
+}
+
+fn usd(nanos: i64) -> Usd {
+    Usd::from_nanos(u64::try_from(nanos).unwrap_or_default())
+}
+
+fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
+    Ok(Entry {
+        call: row.try_get::<&str, _>("call")?.into(),
+        seq: whole(row, "seq")?,
+        unix_ms: row.try_get("unix_ms")?,
+        event: row.try_get("event")?,
+        body: row.try_get("body")?,
+        hash: row.try_get("hash")?,
+    })
+}
+
+/// The columns of [`Parts`].
+const PARTS: [&str; 8] = [
+    "spent_nanos",
+    "model_nanos",
+    "transcription_nanos",
+    "carrier_nanos",
+    "tools_nanos",
+    "unreported_nanos",
+    "ran_on_nanos",
+    "unheard_nanos",
+];
+
+fn parts(row: &SqliteRow) -> Result<Parts, sqlx::Error> {
+    let mut amounts = [Usd::ZERO; 8];
+    for (amount, column) in amounts.iter_mut().zip(PARTS) {
+        *amount = Usd::from_nanos(whole(row, column)?);
+    }
+    let [
+        spent,
+        model,
+        transcription,
+        carrier,
+        tools,
+        unreported,
+        ran_on,
+        unheard,
+    ] = amounts;
+    Ok(Parts {
+        spent,
+        model,
+        transcription,
+        carrier,
+        tools,
+        unreported,
+        ran_on,
+        unheard,
+    })
+}
+
+fn whole(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+    let value: Option<i64> = row.try_get(column)?;
+    Ok(u64::try_from(value.unwrap_or_default()).unwrap_or_default())
+}
+
+fn call_row(row: &SqliteRow) -> Result<CallRow, sqlx::Error> {
+    let text = |column: &str| {
+        row.try_get::<Option<String>, _>(column)
+            .map(Option::unwrap_or_default)
+    };
+    Ok(CallRow {
+        call: text("call")?,
+        carrier_call: text("carrier_call")?,
+        opened_ms: row.try_get("opened_ms")?,
+        over_ms: row.try_get("over_ms")?,
+        agent: text("agent")?,
+        model: text("model")?,
+        from: text("from_masked")?,
+        to: text("to_masked")?,
+        account: text("caller")?,
+        ending: row.try_get("ending")?,
+        cause: row.try_get("cause")?,
+        duration_ms: whole(row, "duration_ms")?,
+        minutes: whole(row, "minutes")?,
+        cap: Usd::from_nanos(whole(row, "cap_nanos")?),
+        cost: parts(row)?,
+    })
+}
+
+fn spend_row(row: &SqliteRow) -> Result<SpendRow, sqlx::Error> {
+    Ok(SpendRow {
+        key: row.try_get("key")?,
+        calls: whole(row, "calls")?,
+        cost: parts(row)?,
+    })
+}
