@@ -30,7 +30,6 @@ impl Disk {
     fn settings(&self) -> Settings {
         Settings {
             path: self.0.join("ringfence.db"),
-            hang_up: false,
         }
     }
 

@@ -92,15 +92,17 @@ async fn holds(shelf: &Shelf) -> SqliteConnection {
 
 /// A call during which the store is held by somebody else, and the world it was made in. The caller begins to speak a second later.
 async fn call_without_store(shelf: &Shelf, hang_up: bool) -> (World, Option<Ending>) {
+    let failing = match hang_up {
+        true => "hang_up",
+        false => "finish_within_grant",
+    };
     let settings = [
         ("greeting", ""),
         ("cap.spend.end", "0.30"),
         ("cap.spend.warn", "0.29"),
+        ("budget.on_store_failure", failing),
     ];
-    let plan = Plan {
-        hang_up,
-        ..plan(shelf, &settings)
-    };
+    let plan = plan(shelf, &settings);
     let world = World::start(&plan).await.expect("a world");
     let mut facts = world.server.observer.watch();
     let mut phone = world.phone();

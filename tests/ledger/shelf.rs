@@ -35,10 +35,7 @@ impl Shelf {
     }
 
     pub fn settings(&self) -> Settings {
-        Settings {
-            path: self.path(),
-            hang_up: false,
-        }
+        Settings { path: self.path() }
     }
 
     pub async fn open(&self) -> (Ledger, Vec<OpenCall>) {
