@@ -6,15 +6,15 @@
 
 use crate::admission::{Admission, new_token};
 use crate::bridge::switchboard::Switchboard;
-use crate::budget::Budget;
+use crate::budget::{Budget, OnStoreFailure};
 use crate::call::Order;
-use crate::carrier::{CARRIERS, Command};
+use crate::carrier::{CARRIERS, Carrier, Command};
 use crate::config::Settings;
 use crate::http::{self, Doors, Health};
-use crate::ledger::{self, Ledger, OpenCall, OpenError};
+use crate::ledger::{Ledger, OpenError};
 use crate::observe::Observer;
 use crate::requests::{Requests, Unable};
-use crate::units::Secret;
+use crate::units::{Id, Secret};
 use axum::serve::ListenerExt;
 use futures_util::StreamExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -80,14 +80,14 @@ impl Server {
     ///
     /// # Errors
     /// [`Unstarted`] says what stood in the way.
-    pub async fn start(settings: Settings, ledger: ledger::Settings) -> Result<Server, Unstarted> {
-        let kept = Kept::open(&settings, &ledger).await?;
+    pub async fn start(mut settings: Settings) -> Result<Server, Unstarted> {
+        let kept = Kept::open(&mut settings).await?;
         let listen = settings.listen;
         let bound = TcpListener::bind(listen)
             .await
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
         match bound {
-            Ok((address, listener)) => Server::build(settings, kept, listener, address),
+            Ok((address, listener)) => Ok(Server::build(settings, kept, listener, address)),
             Err(error) => {
                 kept.ledger.close().await;
                 Err(Unstarted::Listen(listen, error))
@@ -100,53 +100,39 @@ impl Server {
     /// # Errors
     /// [`Unstarted`] says what stood in the way.
     pub async fn start_on(
-        settings: Settings,
-        ledger: ledger::Settings,
+        mut settings: Settings,
         listener: TcpListener,
         address: SocketAddr,
     ) -> Result<Server, Unstarted> {
-        let kept = Kept::open(&settings, &ledger).await?;
-        Server::build(settings, kept, listener, address)
+        let kept = Kept::open(&mut settings).await?;
+        Ok(Server::build(settings, kept, listener, address))
     }
 
-    fn build(
-        settings: Settings,
-        kept: Kept,
-        listener: TcpListener,
-        address: SocketAddr,
-    ) -> Result<Server, Unstarted> {
-        install_cryptography();
+    fn build(settings: Settings, kept: Kept, listener: TcpListener, address: SocketAddr) -> Server {
         let Kept {
+            sides,
             ledger,
             budget,
-            lost,
-            hang_up,
         } = kept;
         let observer = Observer::default();
         let admission = Admission::new(settings.agents, settings.limits, budget.clone());
         let admission = Arc::new(admission.with_salt(ledger.salt()));
         let switchboard = Arc::new(Switchboard::default());
         let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
-        let mut doors = Vec::new();
-        for (name, own) in settings.carriers {
-            let Some((_, new)) = CARRIERS.iter().find(|(known, _)| *known == name) else {
-                continue;
-            };
-            let requests = Requests::new(own.account.clone(), own.auth_token.clone())
-                .map_err(Unstarted::Requests)?;
-            doors.push(Arc::new(Doors {
-                name,
-                carrier: Arc::from(new(own)),
-                requests,
+        let doors = sides.into_iter().map(|side| {
+            Arc::new(Doors {
+                name: side.name,
+                carrier: side.carrier,
+                requests: side.requests,
                 admission: admission.clone(),
                 switchboard: switchboard.clone(),
                 observer: observer.clone(),
                 ledger: ledger.clone(),
                 pending: pending.clone(),
-            }));
-        }
-        tokio::spawn(end_lost(lost, doors.clone()));
-        if hang_up {
+            })
+        });
+        let doors = doors.collect();
+        if settings.budget.on_store_failure == OnStoreFailure::HangUp {
             tokio::spawn(wind_up_when_failing(ledger.clone(), switchboard.clone()));
         }
         let (admin_token, made) = match settings.admin_token {
@@ -163,7 +149,7 @@ impl Server {
             admin_token,
         };
         let (stop, serving) = serve(listener, http::router(doors, health));
-        Ok(Server {
+        Server {
             address,
             observer,
             budget,
@@ -173,7 +159,7 @@ impl Server {
             switchboard,
             stop,
             serving,
-        })
+        }
     }
 
     /// Calls that are on the line now.
@@ -212,59 +198,98 @@ impl Server {
     }
 }
 
-/// What is there before the port opens.
-struct Kept {
-    ledger: Ledger,
-    budget: Arc<Budget>,
-    /// Calls that were open when the last process died. They are closed; the carrier may not know.
-    lost: Vec<OpenCall>,
-    hang_up: bool,
+/// A carrier, and what performs its requests.
+struct Side {
+    name: &'static str,
+    carrier: Arc<dyn Carrier>,
+    requests: Requests,
 }
 
-impl Kept {
-    /// Opens the ledger, closes what was left open in it, and tells the budgets what was spent today.
-    async fn open(settings: &Settings, own: &ledger::Settings) -> Result<Kept, Unstarted> {
-        let (ledger, lost) = Ledger::open(own).await.map_err(Unstarted::Ledger)?;
-        for call in &lost {
-            let closed = ledger.close_lost(call, None).await;
-            closed.map_err(|failing| {
-                Unstarted::Ledger(OpenError::Unusable {
-                    path: own.path.clone(),
-                    why: failing.to_string(),
+impl Side {
+    fn all(settings: &mut Settings) -> Result<Vec<Side>, Unstarted> {
+        let carriers = std::mem::take(&mut settings.carriers).into_iter();
+        let known = carriers.filter_map(|(name, own)| {
+            let (name, new) = CARRIERS.iter().find(|(known, _)| *known == name)?;
+            Some((*name, *new, own))
+        });
+        known
+            .map(|(name, new, own)| {
+                let requests = Requests::new(own.account.clone(), own.auth_token.clone());
+                Ok(Side {
+                    name,
+                    requests: requests.map_err(Unstarted::Requests)?,
+                    carrier: Arc::from(new(own)),
                 })
-            })?;
+            })
+            .collect()
+    }
+
+    /// Ends a call that the last process left behind, and tells how many seconds it lasted, if the carrier says so.
+    async fn end_lost(&self, carrier_call: &Id) -> Option<u64> {
+        let complete = Command::Complete { after_ms: 0 };
+        if let Some(request) = self.carrier.rest(carrier_call, &complete) {
+            self.requests.perform(request, &*self.carrier).await;
+        }
+        let record = self.carrier.ask_record(carrier_call);
+        let body = self.requests.ask(record, &*self.carrier).await.ok()?;
+        let record = self.carrier.record(carrier_call, &body).ok()?;
+        record.duration_s.filter(|_| record.is_over)
+    }
+}
+
+/// What is there before the port opens.
+struct Kept {
+    sides: Vec<Side>,
+    ledger: Ledger,
+    budget: Arc<Budget>,
+}
+
+/// How many calls are ended at a time that the last process left behind: a carrier takes only so many requests a second.
+const ENDED_AT_ONCE: usize = 8;
+
+/// How long the carrier may take to end one of them and to tell how long it lasted. After that its own limit counts.
+const END_PATIENCE: Duration = Duration::from_secs(4);
+
+impl Kept {
+    /// Opens the ledger, ends and closes what was left open in it, and tells the budgets what was spent today.
+    async fn open(settings: &mut Settings) -> Result<Kept, Unstarted> {
+        install_cryptography();
+        let (ledger, lost) = Ledger::open(&settings.ledger)
+            .await
+            .map_err(Unstarted::Ledger)?;
+        let sides = Side::all(settings)?;
+        let (ledger_of, sides_of) = (&ledger, &sides);
+        let closing = lost.into_iter().map(|call| async move {
+            let side = sides_of.iter().find(|side| side.name == call.carrier);
+            let lasted_s = match side {
+                Some(side) => tokio::time::timeout(END_PATIENCE, side.end_lost(&call.carrier_call))
+                    .await
+                    .ok()
+                    .flatten(),
+                None => None,
+            };
+            ledger_of.close_lost(&call, lasted_s).await
+        });
+        let closed: Vec<_> = futures_util::stream::iter(closing)
+            .buffer_unordered(ENDED_AT_ONCE)
+            .collect()
+            .await;
+        if let Some(failing) = closed.into_iter().find_map(Result::err) {
+            return Err(Unstarted::Ledger(OpenError::Unusable {
+                path: settings.ledger.path.clone(),
+                why: failing.to_string(),
+            }));
         }
         let budget = Budget::new(settings.budget.clone());
         for (agent, caller, spent) in ledger.spent_today().await.map_err(Unstarted::Ledger)? {
             budget.seed(&agent, &caller, spent);
         }
         Ok(Kept {
+            sides,
             ledger,
             budget,
-            lost,
-            hang_up: own.hang_up,
         })
     }
-}
-
-/// How many calls are ended at a time that the last process left behind: a carrier takes only so many requests a second.
-const ENDED_AT_ONCE: usize = 8;
-
-/// Ends the calls that the last process left behind, should they still be alive.
-async fn end_lost(lost: Vec<OpenCall>, doors: Vec<Arc<Doors>>) {
-    let doors = &doors;
-    let ending = lost.into_iter().map(|call| async move {
-        let Some(doors) = doors.iter().find(|doors| doors.name == call.carrier) else {
-            return;
-        };
-        let complete = Command::Complete { after_ms: 0 };
-        if let Some(request) = doors.carrier.rest(&call.carrier_call, &complete) {
-            doors.requests.perform(request, &*doors.carrier).await;
-        }
-    });
-    futures_util::stream::iter(ending)
-        .for_each_concurrent(ENDED_AT_ONCE, |ending| ending)
-        .await;
 }
 
 /// Tells all calls to say goodbye whenever the ledger begins to fail.

@@ -7,7 +7,11 @@
 mod altered;
 #[path = "ledger/files.rs"]
 mod files;
+#[path = "ledger/full.rs"]
+mod full;
 #[path = "ledger/kept.rs"]
 mod kept;
+#[path = "ledger/served.rs"]
+mod served;
 #[path = "ledger/shelf.rs"]
 mod shelf;

@@ -5,6 +5,7 @@
 use ringfence::cli::prove::command::{Proof, prove};
 use ringfence::cli::prove::hazards::{self, HAZARDS};
 use ringfence::cli::prove::tally::see;
+use ringfence::cli::prove::{sockets, usable};
 use ringfence::pricing::PriceBook;
 
 /// The whole report, for the message of a test that fails.
@@ -45,4 +46,30 @@ fn a_seed_is_a_call() {
     let call = |seed| format!("{:?}", see(hazard, &book, seed));
     assert_eq!(call(5), call(5));
     assert_ne!(call(5), call(6));
+}
+
+#[test]
+fn a_crowd_never_spends_more_than_the_budgets_hold() {
+    let crowd = hazards::find("crowd").expect("is there");
+    let proof = prove(&[crowd], 120, 1);
+    let (_, tally) = &proof.tallies[0];
+    assert!(proof.is_kept() && tally.calls >= 30, "{}", told(&proof));
+    assert!(tally.silences().any(|(why, _)| why == "refused"));
+}
+
+#[test]
+fn the_cases_of_what_a_cap_is_good_for_are_made_without_a_failure() {
+    let cases = usable::measure(1);
+    let mut text = Vec::new();
+    usable::tell(&cases, &mut text).expect("writing to memory");
+    let text = String::from_utf8_lossy(&text);
+    assert!(cases.len() >= 11, "{text}");
+    assert!(cases.iter().all(|case| case.failures.is_empty()), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_dozen_calls_over_sockets_keep_below_their_caps() {
+    let tally = sockets::prove(24, 1).await;
+    let failures: Vec<_> = tally.failures().collect();
+    assert!(tally.is_kept() && tally.calls == 24, "{failures:#?}");
 }

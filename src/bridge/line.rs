@@ -317,7 +317,12 @@ impl Line {
                 let want = self.telephone().bytes(*ms) as usize;
                 let there = want.min(self.ear.len());
                 self.encoded.clear();
-                self.encoded.extend(self.ear.drain(..there));
+                // In two pieces at the most, each copied at once: a drain would hand over byte by byte.
+                let (front, back) = self.ear.as_slices();
+                let ahead = there.min(front.len());
+                self.encoded.extend_from_slice(&front[..ahead]);
+                self.encoded.extend_from_slice(&back[..there - ahead]);
+                self.ear.drain(..there);
                 self.up.push(&self.encoded, &mut self.piece);
             }
             Command::AppendSilence { ms } => {

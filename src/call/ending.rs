@@ -10,9 +10,13 @@ use super::timers::Timer;
 use super::{Ask, Call, Input, Output, Phase};
 use crate::carrier::Command as ToCarrier;
 use crate::realtime::{Command as ToModel, Event, Loss, Request, RequestKind};
+use crate::units::CallTime;
 
 /// How long a mark may be late.
 const MARK_PATIENCE_MS: u64 = 1_000;
+
+/// How much later than ours the real player may be, beyond the trip that closing the line takes as well.
+const JITTER_MS: u64 = 200;
 
 impl Call {
     /// Begins the goodbye. Later causes change nothing.
@@ -113,7 +117,9 @@ impl Call {
         };
         // Its report may be late; its words were not.
         let said = self.goodbye_complete || self.turns.goodbye_spoke();
-        if said && !self.playback.is_audible(self.now) {
+        // The real player may be a little later than ours, and closing the line cuts it short.
+        let played = CallTime::from_millis(self.now.millis().saturating_sub(JITTER_MS));
+        if said && !self.playback.is_audible(played) {
             self.goodbye = Goodbye::Model;
             return self.close(Ending::SaidGoodbye(cause), out);
         }

@@ -6,7 +6,6 @@
 use super::{asked_to_stop, check, on_runtime};
 use crate::app::{Server, Unstarted};
 use crate::config::{self, Settings};
-use crate::ledger;
 use crate::observe::log;
 use crate::units::Phone;
 use std::path::Path;
@@ -59,7 +58,7 @@ async fn serve(settings: Settings) -> ExitCode {
         .iter()
         .map(|(name, _)| format!("{}/{name}/voice", settings.public_url))
         .collect();
-    let server = match Server::start(settings, ledger::Settings::default()).await {
+    let server = match Server::start(settings).await {
         Ok(server) => server,
         Err(unstarted) => {
             tracing::error!(event = "server.failed", why = unstarted.to_string());

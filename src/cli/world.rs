@@ -5,7 +5,6 @@
 
 use crate::app::Server;
 use crate::config;
-use crate::ledger;
 use crate::pricing::BUILT_IN;
 use crate::sim::model::serve::ModelServer;
 use crate::sim::model::{Behaviour, Setup};
@@ -43,8 +42,6 @@ pub struct Plan {
     pub listen: Option<SocketAddr>,
     /// The ledger's file, which outlives the world; one of the world's own, which does not, unless it says.
     pub ledger: Option<PathBuf>,
-    /// Calls say goodbye as soon as the ledger fails.
-    pub hang_up: bool,
 }
 
 /// The settings of an ordinary world.
@@ -175,16 +172,13 @@ impl World {
         let (model_listener, model_address) = listen(any).await?;
         let (listener, address) = listen(plan.listen.unwrap_or(any)).await?;
         let rest = RestServer::start(ACCOUNT, AUTH_TOKEN).await?;
-        let settings = settings(plan, address, model_address, rest.base())?;
-        let folder = Folder::new();
-        let ledger = ledger::Settings {
-            path: plan
-                .ledger
-                .clone()
-                .unwrap_or_else(|| folder.0.join("ringfence.db")),
-            hang_up: plan.hang_up,
-        };
-        let server = Server::start_on(settings, ledger, listener, address)
+        let mut settings = settings(plan, address, model_address, rest.base())?;
+        let folder = Folder::new()?;
+        settings.ledger.path = plan
+            .ledger
+            .clone()
+            .unwrap_or_else(|| folder.0.join("ringfence.db"));
+        let server = Server::start_on(settings, listener, address)
             .await
             .map_err(|error| error.to_string())?;
         let mut setup = model_setup(&plan.model)?;
@@ -251,9 +245,15 @@ impl World {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    /// Where temporary files go, or, in an image that has no such place, where the ledger would be.
+    fn new() -> Result<Folder, String> {
         let name = format!("ringfence-world-{}", crate::admission::new_token());
-        Folder(std::env::temp_dir().join(name))
+        let places = [std::env::temp_dir(), PathBuf::from("data")];
+        let mut folders = places.iter().map(|place| place.join(&name));
+        folders
+            .find(|folder| std::fs::create_dir(folder).is_ok())
+            .map(Folder)
+            .ok_or_else(|| format!("no folder can be made in {} or data", places[0].display()))
     }
 }
 

@@ -21,10 +21,10 @@ pub use books::{BooksSettings, load_books};
 pub use carrier::USUAL_MINUTE;
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
-pub use server::LedgerSettings;
 
 use crate::admission::{Agent, Limits};
 use crate::budget;
+use crate::ledger;
 use crate::pricing::PriceBook;
 use crate::units::Secret;
 use outside::Outside;
@@ -57,7 +57,7 @@ pub struct Settings {
     /// What all calls together may cost.
     pub budget: budget::Settings,
     /// Where what calls cost is written down.
-    pub ledger: LedgerSettings,
+    pub ledger: ledger::Settings,
     /// What opens the doors that are not the carriers'; `None`: one is made at start.
     pub admin_token: Option<Secret>,
     /// The prices everything above was computed with.

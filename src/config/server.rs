@@ -5,10 +5,11 @@ use super::outside::{LARGEST_FILE, Outside, address, read_file};
 use super::section::Section;
 use crate::admission::Limits;
 use crate::budget::{self, OnStoreFailure};
+use crate::ledger;
 use crate::pricing::PriceBook;
 use crate::units::{Secret, Usd};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// `[server]`.
 pub(super) struct Server {
@@ -130,24 +131,17 @@ pub(super) fn budget(section: Section<'_>) -> budget::Settings {
     settings
 }
 
-/// Where what calls cost is written down, from `[ledger]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerSettings {
-    /// The SQLite file, made where it is not there yet; relative to the folder the server is started in.
-    pub path: PathBuf,
-}
-
 /// The file of a server whose configuration names none.
 const LEDGER_FILE: &str = "data/ringfence.db";
 
 /// What a ledger's address begins with.
 const SQLITE: &str = "sqlite:";
 
-pub(super) fn ledger(section: &Section<'_>) -> LedgerSettings {
+pub(super) fn ledger(section: &Section<'_>) -> ledger::Settings {
     let written = section.text("url");
     let path = written.as_deref().and_then(|url| sqlite_file(section, url));
     section.finish();
-    LedgerSettings {
+    ledger::Settings {
         path: path.unwrap_or(LEDGER_FILE).into(),
     }
 }

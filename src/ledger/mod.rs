@@ -54,22 +54,11 @@ use std::time::Duration;
 use store::Store;
 use tokio::sync::watch;
 
-/// Where the ledger is, and what its failing means to live calls.
+/// Where the ledger is, from `[ledger]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The file. Beside it stand its journal (`.journal`) and, while it is open, SQLite's own `-wal` and `-shm`.
     pub path: PathBuf,
-    /// When it cannot be written, live calls say goodbye at once (`true`) or when what they were granted is used up.
-    pub hang_up: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            path: PathBuf::from("data/ringfence.db"),
-            hang_up: false,
-        }
-    }
 }
 
 /// What callers' numbers are mixed with before they become the names of accounts: without it, whoever has the ledger could try all
@@ -208,6 +197,8 @@ impl Ledger {
             carrier_call = call.carrier_call.as_str(),
             agent = call.agent.as_str(),
             spent_usd = %lost.spent(),
+            cap_usd = %call.cap,
+            left_usd = %call.cap.less(lost.spent()),
             unreported_usd = %lost.unreported,
             ran_on_minutes = lost.ran_on_minutes,
             ran_on_usd = %lost.ran_on,

@@ -113,9 +113,8 @@ impl Shared {
         let is_failing = why.is_some();
         if was != is_failing {
             metrics::gauge!("ringfence_ledger_failing").set(if is_failing { 1.0 } else { 0.0 });
+            self.failing.send_replace(is_failing);
         }
-        self.failing
-            .send_if_modified(|failing| std::mem::replace(failing, is_failing) != is_failing);
     }
 
     /// Waits until the store has everything before this position.

@@ -26,6 +26,8 @@ pub struct OpenCall {
     pub carrier_call: Id,
     /// Who answered.
     pub agent: String,
+    /// What it might have cost.
+    pub cap: Usd,
     /// All its lines.
     pub entries: Vec<Entry>,
     /// No line can be missing at the end.
@@ -42,6 +44,7 @@ impl OpenCall {
             carrier: word(&body, "carrier").to_string(),
             carrier_call: Id::from(word(&body, "carrier_call")),
             agent: word(&body, "agent").to_string(),
+            cap: money(&body, "cap_nanos"),
             is_whole,
             entries,
         })

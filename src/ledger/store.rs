@@ -22,6 +22,9 @@ const APPLICATION: u32 = 0x5266_6e63;
 /// How every SQLite file begins (its file format, section 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// How long somebody else, such as a backup, may keep the file locked before it counts as failing.
+const BUSY: Duration = Duration::from_secs(2);
+
 /// The newest version that this program knows.
 pub(super) fn version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
@@ -110,7 +113,7 @@ pub(super) fn folder(path: &Path) -> Result<(), OpenError> {
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY)
         .disable_statement_logging()
 }
 

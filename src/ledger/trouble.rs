@@ -67,6 +67,7 @@ impl OpenError {
         match code.map(|code| code & 0xff) {
             Some(3 | 8) => OpenError::ReadOnly(path),
             Some(5 | 6) => OpenError::InUse(path),
+            _ if code == Some(4874) => OpenError::Full(path), // the index of its log cannot be made longer
             Some(13) => OpenError::Full(path),
             Some(26) => OpenError::NotOurs(path),
             _ => OpenError::Unusable {

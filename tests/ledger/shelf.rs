@@ -35,10 +35,7 @@ impl Shelf {
     }
 
     pub fn settings(&self) -> Settings {
-        Settings {
-            path: self.path(),
-            hang_up: false,
-        }
+        Settings { path: self.path() }
     }
 
     pub async fn open(&self) -> (Ledger, Vec<OpenCall>) {
@@ -138,6 +135,11 @@ impl Call {
         };
         self.record(bound, asked);
         bound
+    }
+
+    /// More of the caller is listened to.
+    pub fn listens(&mut self) {
+        self.record(Usd::from_micros(1_000), What::Listening);
     }
 
     /// The answer's report.

@@ -4,10 +4,10 @@
 //! cores; each has a seed, and a call that fails says how to make it again.
 
 use super::crowd;
-use super::draw::LINEAR;
+use super::draw::{BUNCHED, LINEAR};
 use super::hazards::{self, HAZARDS, Hazard};
 use super::tally::{Farewells, Tally, see};
-use super::usable;
+use super::{sockets, usable};
 use crate::pricing::PriceBook;
 use clap::builder::PossibleValuesParser;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Calls in all, unless it is said: some minutes on two cores.
+/// Calls in all, unless it is said: a few seconds on two cores.
 const CALLS: u64 = 3_600;
 
 /// Talks of each case, unless it is said.
@@ -37,6 +37,9 @@ pub struct ProveArguments {
     /// How many ordinary talks to make of each case of the table of what a cap is good for; none with --scenario.
     #[arg(long, value_name = "N", default_value_t = TALKS, value_parser = clap::value_parser!(u64).range(..=100_000))]
     talks: u64,
+    /// How many calls to make over real sockets as well, in real time, against the whole server; twenty seconds for each dozen.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000))]
+    sockets: u64,
 }
 
 /// Makes the calls and prints what came of them; fails when a promise was not kept.
@@ -54,9 +57,10 @@ pub fn run(arguments: &ProveArguments) -> ExitCode {
         let pace = u128::from(calls) * 1_000 / took_ms;
         writeln!(
             io::stdout(),
-            "\n{calls} calls of {} s on the average in {} s, {pace} a second; one in {} with sound of 24 kHz, the others with the telephone's own",
+            "\n{calls} calls of {} s on the average in {} s, {pace} a second;\none in {} with frames of 20 ms, the others with five at once; one in {} with sound of 24 kHz, the others with the telephone's own",
             lasted_ms / calls.max(1) / 1_000,
             took_ms / 1_000,
+            BUNCHED + 1,
             LINEAR + 1
         )
     });
@@ -68,10 +72,31 @@ pub fn run(arguments: &ProveArguments) -> ExitCode {
         0 => Ok(()),
         talks => usable::tell(&usable::measure(talks), &mut io::stdout().lock()),
     });
+    let performed = match arguments.sockets {
+        0 => Some(Tally::default()),
+        calls => perform(calls, arguments.seed),
+    };
+    let kept = performed.is_some_and(|tally| tally.is_kept());
     match told {
-        Ok(()) if proof.is_kept() => ExitCode::SUCCESS,
+        Ok(()) if kept && proof.is_kept() => ExitCode::SUCCESS,
         Ok(()) | Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Makes calls over sockets and prints what came of them; `None` when there is nothing to make them with.
+fn perform(calls: u64, seed: u64) -> Option<Tally> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().build().ok()?;
+    let tally = runtime.block_on(sockets::prove(calls, seed));
+    println!(
+        "\nOver real sockets, against the whole server, in real time:\n\n{}",
+        Tally::heads()
+    );
+    println!("{}", tally.row("sockets"));
+    for (seed, why) in tally.failures() {
+        println!("\nFAILED: call {seed}\n  {why}");
+    }
+    Some(tally)
 }
 
 /// What came of all calls, hazard by hazard.
@@ -163,20 +188,7 @@ impl Proof {
                 out,
                 "invoice: what model and carrier bill. Worst of all calls, in nano-dollars; \"used\" is the median part of the cap\ncharged to calls that the cap ended, \"of\" how many those were; then who said goodbye.\n"
             )?;
-            writeln!(
-                out,
-                "{:<22}{:>7}{:>15}{:>15}{:>8}{:>6}{:>7}{:>8}{:>6}{:>8}",
-                "scenario",
-                "calls",
-                "invoice-cap",
-                "inv-charged",
-                "used",
-                "of",
-                "model",
-                "carrier",
-                "none",
-                "broken"
-            )?;
+            writeln!(out, "{}", Tally::heads())?;
             for (hazard, tally) in &kept {
                 writeln!(out, "{}", tally.row(hazard.name))?;
             }

@@ -21,7 +21,13 @@ use std::sync::{Arc, OnceLock};
 const LARGEST_CAP: Usd = Usd::from_micros(2_000_000);
 
 /// One call in so many and one sends the model sound of 24 kHz; the others send the telephone's own.
-pub const LINEAR: u64 = 31;
+pub const LINEAR: u64 = 63;
+
+/// One call in so many and one sends the carrier's own frames of 20 ms; the others send five of them at once.
+pub const BUNCHED: u64 = 7;
+
+/// What the others send at once, in milliseconds.
+const BUNCH_MS: u64 = 100;
 
 /// The longest that a caller of these speaks without a pause.
 const LONGEST_SPEECH_MS: u64 = 90_000;
@@ -103,9 +109,14 @@ impl Lot {
     /// # Errors
     /// A hazard in words that the simulator does not know.
     pub fn model(&mut self, hazard: &Hazard) -> Result<model::Setup, String> {
-        let mut model = world::model_setup(&words(hazard, &mut self.dice))?;
+        let mut model = world::model_setup(&self.words(hazard))?;
         model.cache = self.dice.up_to(1) == 0;
         Ok(model)
+    }
+
+    /// Draws how the model behaves, in the simulator's words.
+    pub fn words(&mut self, hazard: &Hazard) -> String {
+        words(hazard, &mut self.dice)
     }
 
     /// Draws what the caller does, and how good the line is.
@@ -114,6 +125,9 @@ impl Lot {
         phone.script = script(hazard, &mut self.dice, lasts_ms);
         phone.line = line(&mut self.dice);
         phone.keep_sound = false;
+        if self.dice.up_to(BUNCHED) > 0 {
+            phone.frame_ms = BUNCH_MS;
+        }
     }
 }
 

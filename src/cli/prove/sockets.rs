@@ -1,26 +1,100 @@
 //! A call over real sockets: the whole server on the loopback, between the two simulators, in real time.
 
+use super::draw::Lot;
+use super::hazards::{HAZARDS, Hazard};
+use super::tally::{Seen, Tally, seen};
 use super::{Load, Outcome, cast, plan};
 use crate::call::record::What;
-use crate::cli::world::World;
+use crate::cli::world::{Plan, World};
 use crate::observe::Live;
-use crate::sim::phone::Report;
+use crate::pricing::PriceBook;
+use crate::sim::phone::{self, Report};
 use crate::sim::scenario::Scenario;
 use crate::units::Usd;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
 
 /// How long the server may take to end a call whose phone was put down: the longest wait for a stream that never opens, and more.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The longest that a call drawn by lot may last over sockets, in milliseconds: time there is real.
+const LONGEST_MS: u64 = 20_000;
+
+/// So many calls go on at the same time.
+const AT_ONCE: usize = 12;
 
 /// Makes the call of a scenario in a world of its own.
 ///
 /// # Errors
 /// Says what could not be started, or that the server never ended the call.
 pub async fn perform(scenario: &Scenario, load: Load<'_>) -> Result<Outcome, String> {
-    let world = World::start(&plan(scenario)).await?;
-    let setup = cast(scenario, world.phone(), load)?;
+    ring(&plan(scenario), |phone| cast(scenario, phone, load)).await
+}
+
+/// Makes `calls` calls, a dozen at a time, each with a server and a model of its own; the hazards take turns, and those that break an
+/// assumption of the cap are left out.
+pub async fn prove(calls: u64, seed: u64) -> Tally {
+    let book = Arc::new(PriceBook::built_in());
+    let lines = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    let bound = || {
+        HAZARDS
+            .iter()
+            .filter(|hazard| !hazard.breaks && !hazard.crowd)
+    };
+    let turns = (0..calls).zip(bound().cycle());
+    for (number, hazard) in turns {
+        let (book, lines) = (book.clone(), lines.clone());
+        running.spawn(async move {
+            let _line = lines.acquire().await;
+            let seed = seed.saturating_add(number);
+            let made = drawn(hazard, &book, seed).await;
+            let name = hazard.name;
+            (number, made.map_err(|why| format!("{name}: {why}")), name)
+        });
+    }
+    let mut tally = Tally::default();
+    while let Some(made) = running.join_next().await {
+        // A call that panics has no number any more.
+        let (number, mut made, name) =
+            made.unwrap_or_else(|error| (calls, Err(error.to_string()), ""));
+        if let Ok(seen) = &mut made {
+            let broken = seen.broken.iter_mut();
+            broken.for_each(|broken| *broken = format!("{name}: {broken}"));
+        }
+        tally.add(seed.saturating_add(number), made.map(|seen| vec![seen]));
+    }
+    tally
+}
+
+/// Makes the call of this hazard and seed. The settings, the manners and the caller repeat; the moments do not.
+async fn drawn(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Seen, String> {
+    let mut lot = Lot::new(hazard, book, seed, Some(LONGEST_MS))?;
+    let mut plan = lot.plan.clone();
+    let warn = Usd::from_nanos(lot.cap.nanos() / 5 * 4);
+    for (key, amount) in [("cap.spend.warn", warn), ("cap.spend.end", lot.cap)] {
+        plan.settings.push((key.to_string(), amount.to_string()));
+    }
+    plan.model = lot.words(hazard);
+    let (minute, say) = (lot.minute, lot.say);
+    let outcome = ring(&plan, |mut phone| {
+        lot.caller(hazard, &mut phone);
+        Ok(phone)
+    });
+    Ok(seen(&outcome.await?, minute, say))
+}
+
+/// Makes one call in a world of its own.
+async fn ring(
+    plan: &Plan,
+    cast: impl FnOnce(phone::Setup) -> Result<phone::Setup, String>,
+) -> Result<Outcome, String> {
+    let world = World::start(plan).await?;
+    let setup = cast(world.phone())?;
     let mut facts = world.server.observer.watch();
     let mut collected = Collected::default();
     let phone = {

@@ -19,6 +19,7 @@ use crate::realtime::{DIALECTS, Loss};
 use crate::sim::model;
 use crate::sim::phone::{self, Out, Phone, Report};
 use crate::units::{CallTime, Id, Secret};
+pub use desk::Role;
 use desk::{Desk, Later};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -152,16 +153,6 @@ impl Stage {
         }
         Ok(shows.into_iter().map(Show::outcome).collect())
     }
-}
-
-/// A call to be made among others.
-pub struct Role {
-    /// When the phone dials, in milliseconds on the clock of the stage.
-    pub rings_ms: u64,
-    /// Who calls.
-    pub phone: phone::Setup,
-    /// The model that answers; `None`: nobody does.
-    pub model: Option<model::Setup>,
 }
 
 /// One call on the stage.

@@ -269,8 +269,10 @@ impl Tally {
             None => {}
         }
         self.lasted_ms += seen.lasted_ms;
-        self.over_cap = self.over_cap.max(Some(seen.over_cap));
-        self.over_charged = self.over_charged.max(Some(seen.over_charged));
+        if !seen.refused {
+            self.over_cap = self.over_cap.max(Some(seen.over_cap));
+            self.over_charged = self.over_charged.max(Some(seen.over_charged));
+        }
         self.used.extend(seen.used);
         self.noticed.extend(seen.noticed);
         match seen.goodbye {
@@ -332,6 +334,23 @@ impl Tally {
         self.failures
             .iter()
             .map(|(seed, why)| (*seed, why.as_str()))
+    }
+
+    /// What stands above the first table.
+    pub fn heads() -> String {
+        format!(
+            "{:<22}{:>7}{:>15}{:>15}{:>8}{:>6}{:>7}{:>8}{:>6}{:>8}",
+            "scenario",
+            "calls",
+            "invoice-cap",
+            "inv-charged",
+            "used",
+            "of",
+            "model",
+            "carrier",
+            "none",
+            "broken"
+        )
     }
 
     /// The line of the first table.

@@ -242,3 +242,38 @@ fn events_and_keys_that_nobody_knows_are_mixed_in() {
             .all(|(_, event)| event["x_unheard_of"].is_object())
     );
 }
+
+#[test]
+fn a_deletion_may_come_late_never_or_be_refused_and_the_item_is_read_until_it_is_said() {
+    let item = r#"tell {"type": "conversation.item.create", "item": {"id": "n", "type": "message", "role": "user",
+            "content": [{"type": "input_text", "text": "one two three four five six seven"}]}}
+        tell {"type": "conversation.item.delete", "item_id": "n"}
+        tell {"type": "conversation.item.create", "previous_item_id": "n", "item": {"type": "message", "role": "user",
+            "content": [{"type": "input_text", "text": "x"}]}}
+        respond
+        wait 9000"#;
+    let item = &item.replace("\n            ", " ");
+    let read = |talk: &Talk| {
+        let usage = &talk.one("response.done")["response"]["usage"];
+        usage["input_tokens"].as_u64().expect("a number")
+    };
+    let honest = talk("", item);
+    assert_eq!(honest.all("conversation.item.deleted").len(), 1);
+    for (words, deleted, errors) in [
+        ("deletes=late:3s", 1, 0),
+        ("deletes=never", 0, 0),
+        ("deletes=refused", 0, 1),
+        ("deletes=never inserts=refused", 0, 1),
+    ] {
+        let talk = talk(words, item);
+        let told = (
+            talk.all("conversation.item.deleted").len(),
+            talk.all("error").len(),
+        );
+        assert_eq!(told, (deleted, errors), "{words}");
+        assert!(read(&talk) > read(&honest), "{words}");
+    }
+    let silent = talk("acks=never", item);
+    assert!(silent.all("conversation.item.deleted").is_empty());
+    assert_eq!(read(&silent), read(&honest));
+}

@@ -59,9 +59,11 @@ pub fn hum(kind: Kind, ms: u64, rate: u32) -> Vec<i16> {
 /// How long the melody of a hum is, in milliseconds: three heights and four depths make twelve syllables.
 const MELODY_MS: u64 = 12 * (SYLLABLE_MS + GAP_MS);
 
-/// Melodies that were hummed before, as a wire's bytes.
-static MELODIES: LazyLock<Mutex<HashMap<(Kind, Format), Arc<[u8]>>>> =
-    LazyLock::new(Mutex::default);
+/// Melodies as a wire's bytes.
+type Melodies = HashMap<(Kind, Format), Arc<[u8]>>;
+
+/// Those that were hummed before.
+static MELODIES: LazyLock<Mutex<Melodies>> = LazyLock::new(Mutex::default);
 
 /// One melody of a hum in a format; said again and again it is the hum of any length. Each is hummed once for all calls.
 pub fn melody(kind: Kind, format: Format) -> Arc<[u8]> {

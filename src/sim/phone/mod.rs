@@ -72,6 +72,7 @@ enum Incoming {
 struct Stream {
     sid: String,
     opened_ms: u64,
+    frame_ms: u64,
     frames: u64,
     chunks: u64,
     number: u64,
@@ -107,7 +108,7 @@ pub struct Phone {
     timeline: Timeline,
 }
 
-/// How long a frame of the caller's sound lasts.
+/// How long a frame of the caller's sound lasts at a real carrier.
 const FRAME_MS: u64 = 20;
 
 /// Samples in a millisecond.

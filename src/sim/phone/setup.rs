@@ -1,6 +1,6 @@
 //! What a phone is given, what it wants done, and what it can be ordered: the words at its border.
 
-use super::{Line, Step};
+use super::{FRAME_MS, Line, Step};
 use crate::units::Secret;
 
 /// Who calls whom, over which line, and what the caller does.
@@ -28,6 +28,8 @@ pub struct Setup {
     pub line: Line,
     /// What all chance in this call comes from.
     pub seed: u64,
+    /// How much of the caller's sound a frame holds, in milliseconds: 20 at a real carrier; at most 100.
+    pub frame_ms: u64,
     /// Keep all sound, 32 kB a second; a phone that only makes load does not.
     pub keep_sound: bool,
 }
@@ -47,6 +49,7 @@ impl Setup {
             script: Vec::new(),
             line: Line::default(),
             seed: 1,
+            frame_ms: FRAME_MS,
             keep_sound: true,
         }
     }

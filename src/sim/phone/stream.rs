@@ -1,16 +1,16 @@
 //! The half of a phone that is on the stream: the caller's frames out, the agent's sound and marks in and back.
 
 use super::wire::{self, Names, Told};
-use super::{FRAME_MS, Incoming, Out, PER_MS, Phone, Stage, Stream, What};
+use super::{Incoming, Out, PER_MS, Phone, Stage, Stream, What};
 use crate::sim::dice::Dice;
 
-/// Samples in a frame of the caller's sound.
-const FRAME: usize = 160;
+/// The most that a frame can hold: what the phone remembers of its caller's sound.
+const MOST_FRAME_MS: u64 = 100;
 
 impl Stream {
     /// When the frame that is being spoken is complete.
     pub(super) fn next_frame_ms(&self) -> u64 {
-        self.opened_ms + (self.frames + 1) * FRAME_MS
+        self.opened_ms + (self.frames + 1) * self.frame_ms
     }
 
     fn next_number(&mut self) -> u64 {
@@ -29,6 +29,7 @@ impl Phone {
         let stream = Stream {
             sid: format!("MZ{:016x}{:016x}", dice.roll(), dice.roll()),
             opened_ms: self.now_ms,
+            frame_ms: self.setup.frame_ms.clamp(1, MOST_FRAME_MS),
             frames: 0,
             chunks: 0,
             number: 1,
@@ -69,13 +70,13 @@ impl Phone {
         let Some(stream) = &mut self.stream else {
             return;
         };
-        let at_ms = stream.frames * FRAME_MS;
+        let at_ms = stream.frames * stream.frame_ms;
         stream.frames += 1;
         if self.outgoing.loses() {
             return;
         }
         stream.chunks += 1;
-        let sound = self.spoken.last(FRAME);
+        let sound = self.spoken.last((stream.frame_ms * PER_MS) as usize);
         let number = stream.next_number();
         let frame = wire::media(&stream.sid, number, stream.chunks, at_ms, sound);
         self.send(frame);

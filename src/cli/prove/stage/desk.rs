@@ -14,13 +14,23 @@ use crate::cli::prove::Outcome;
 use crate::realtime::Address;
 use crate::sim::model::{self, Model};
 use crate::sim::phone::rest::Rest;
-use crate::sim::phone::{Phone, Report};
+use crate::sim::phone::{self, Phone, Report};
 use crate::units::{CallTime, Secret, Usd};
 use base64_simd::STANDARD;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The close code for "done".
 const NORMAL: u16 = 1000;
+
+/// A call to be made among others.
+pub struct Role {
+    /// When the phone dials, in milliseconds on the clock of the stage.
+    pub rings_ms: u64,
+    /// Who calls.
+    pub phone: phone::Setup,
+    /// The model that answers; `None`: nobody does.
+    pub model: Option<model::Setup>,
+}
 
 /// What is to be done at a moment to come.
 pub(super) enum Later {
