@@ -49,6 +49,7 @@ impl Desk {
         ledger.close().await;
         let ledger = self.open().await;
         says_goodbye(&ledger, "rf-dear").await;
+        later().await;
         ledger.refused(&Turned {
             call: CallId::from("rf-late"),
             carrier: "twilio",
@@ -68,6 +69,22 @@ impl Desk {
         let path = self.path();
         let path = path.to_str().expect("a path");
         program(&[words, &["--ledger", path]].concat(), &[])
+    }
+
+    /// With dates, times of day and the folder's name taken out.
+    pub fn timeless(&self, text: &str) -> String {
+        let text = text.replace(self.folder.to_str().expect("a path"), "~");
+        let mut shown = String::new();
+        let mut rest = text.as_str();
+        while let Some(first) = rest.chars().next() {
+            let found = ["YYYY-MM-DD", "hh:mm:ss.mmmZ", "hh:mm:ss", "hh:mm"]
+                .into_iter()
+                .find(|shape| is_shaped(rest, shape));
+            let taken = found.map_or(first.len_utf8(), str::len);
+            shown += found.unwrap_or(&rest[..taken]);
+            rest = &rest[taken..];
+        }
+        shown
     }
 
     /// A file beside the ledger.
@@ -100,6 +117,27 @@ pub fn program(words: &[&str], environment: &[(&str, &str)]) -> (i32, String, St
     )
 }
 
+/// Whether a text begins with digits where this shape has letters.
+fn is_shaped(text: &str, shape: &str) -> bool {
+    text.len() >= shape.len()
+        && text.bytes().zip(shape.bytes()).all(|(byte, letter)| {
+            if letter.is_ascii_alphabetic() && letter != b'Z' {
+                byte.is_ascii_digit()
+            } else {
+                byte == letter
+            }
+        })
+}
+
+/// Waits for the next millisecond, so that calls have an order.
+async fn later() {
+    let now = || jiff::Timestamp::now().as_millisecond();
+    let before = now();
+    while now() == before {
+        tokio::task::yield_now().await;
+    }
+}
+
 fn rules() -> Arc<Rules> {
     let here = SocketAddr::from(([127, 0, 0, 1], 1));
     let settings = world::settings(&Plan::default(), here, here, "http://127.0.0.1:1");
@@ -121,6 +159,7 @@ struct Call {
 
 impl Call {
     async fn begin(ledger: &Ledger, name: &str) -> Call {
+        later().await;
         let rules = rules();
         let opened = Opened {
             call: CallId::from(name),

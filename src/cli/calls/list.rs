@@ -120,10 +120,11 @@ fn summary(rows: &[CallRow]) -> String {
     let (over, spent) = of(|row| !row.is_live() && row.ending.as_deref() != Some("refused"));
     let (live, so_far) = of(|row| row.is_live());
     let (refused, _) = of(|row| row.ending.as_deref() == Some("refused"));
-    let mut parts = vec![format!(
-        "{}: {spent} USD",
-        count(over, "call over", "calls over")
-    )];
+    let mut parts = Vec::new();
+    if over > 0 {
+        let calls = count(over, "call over", "calls over");
+        parts.push(format!("{calls}: {spent} USD"));
+    }
     if live > 0 {
         parts.push(format!("{live} on the line: {so_far} so far"));
     }

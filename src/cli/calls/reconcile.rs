@@ -158,12 +158,16 @@ fn write(
         ("more USD", Stand::Point),
     ]);
     for it in &compared.differing {
-        let call = if it.call.is_empty() { "?" } else { &it.call };
+        let call = match it.calls.as_slice() {
+            [] => "?".to_string(),
+            [call] => call.clone(),
+            several => format!("{} calls", several.len()),
+        };
         let difference = it
             .difference
             .map_or_else(|| "?".to_string(), |more| more.to_string());
         table.row([
-            call.to_string(),
+            call,
             it.part.clone(),
             it.what.clone(),
             it.theirs.clone(),
@@ -184,8 +188,20 @@ fn write(
         "thing differs",
         "things differ",
     );
+    for it in compared.differing.iter().filter(|it| it.calls.len() > 1) {
+        let named: Vec<&str> = it.calls.iter().take(NAMED).map(String::as_str).collect();
+        let more = match it.calls.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        writeln!(out, "\n  {}: {}{more}", it.part, named.join(" "))?;
+    }
     writeln!(
         out,
-        "\n{things}; {who} says {sum} USD beside the ledger, as far as that is known."
+        "\n{things}; {who} bills {} the ledger has, as far as that is known.",
+        sum.words()
     )
 }
+
+/// Calls of one bucket that are named.
+const NAMED: usize = 100;

@@ -55,13 +55,15 @@ fn head(row: &CallRow, first: &Entry, out: &mut dyn Write) -> io::Result<()> {
         Some(_) if row.model.is_empty() => {
             writeln!(out, "  offered  {} UTC, {from_to}", moment(row.opened_ms))?;
         }
-        Some(over) => writeln!(
-            out,
-            "  begun    {} UTC, {from_to}\n  over     {} UTC, after {}",
-            moment(row.opened_ms),
-            moment(over),
-            Clock(row.duration_ms),
-        )?,
+        Some(over) => {
+            let over = match row.ending.as_deref() {
+                Some("lost") => format!("closed   {} UTC, last heard of after", moment(over)),
+                _ => format!("over     {} UTC, after", moment(over)),
+            };
+            let begun = moment(row.opened_ms);
+            writeln!(out, "  begun    {begun} UTC, {from_to}")?;
+            writeln!(out, "  {over} {}", Clock(row.duration_ms))?;
+        }
     }
     if !row.agent.is_empty() {
         let model = match word(&body, "model_id") {

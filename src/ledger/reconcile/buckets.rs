@@ -55,7 +55,7 @@ pub fn buckets(all: &[Bucket], answers: &[Answer]) -> Compared {
     compared
         .differing
         .extend(outside.map(|(_, answer)| Differing {
-            call: answer.call.clone(),
+            calls: vec![answer.call.clone()],
             part: format!("answer {}", answer.turn),
             what: "is in no bucket".to_string(),
             theirs: "nothing".to_string(),
@@ -94,11 +94,11 @@ fn beside(part: String, tokens: &Tokens, answers: &[&Answer]) -> Option<Differin
         let theirs = price.cost(&tokens.usage(&ours));
         Difference::of(theirs, price.cost(&ours))
     });
-    let mut calls: Vec<&str> = answers.iter().map(|answer| answer.call.as_str()).collect();
+    let mut calls: Vec<String> = answers.iter().map(|answer| answer.call.clone()).collect();
     calls.sort_unstable();
     calls.dedup();
     Some(Differing {
-        call: calls.join(" "),
+        calls,
         part,
         what,
         theirs,

@@ -60,7 +60,7 @@ pub fn carrier_calls(
         compared.ours += 1;
         if call.minutes > 0 && !theirs.contains_key(call.carrier_call.as_str()) {
             compared.differing.push(Differing {
-                call: call.call.clone(),
+                calls: vec![call.call.clone()],
                 part: call.carrier_call.clone(),
                 what: "is not listed by the carrier".to_string(),
                 theirs: "nothing".to_string(),
@@ -71,7 +71,7 @@ pub fn carrier_calls(
     }
     compared
         .differing
-        .sort_by(|one, other| (&one.call, &one.part).cmp(&(&other.call, &other.part)));
+        .sort_by(|one, other| (&one.calls, &one.part).cmp(&(&other.calls, &other.part)));
     compared
 }
 
@@ -84,7 +84,7 @@ fn minutes(count: u64) -> String {
 
 fn unknown(row: &CarrierRow) -> Differing {
     Differing {
-        call: String::new(),
+        calls: Vec::new(),
         part: row.carrier_call.clone(),
         what: "is no call of ours".to_string(),
         theirs: minutes(row.duration_s.div_ceil(60)),
@@ -111,7 +111,7 @@ fn beside(row: &CarrierRow, call: &CallRow, rates: CallRates) -> Option<Differin
         )
     };
     Some(Differing {
-        call: call.call.clone(),
+        calls: vec![call.call.clone()],
         part: call.carrier_call.clone(),
         what: what.to_string(),
         theirs,

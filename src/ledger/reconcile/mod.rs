@@ -31,6 +31,18 @@ impl Difference {
     }
 }
 
+impl Difference {
+    /// In words: `0.0125 USD more than`.
+    pub fn words(self) -> String {
+        let text = self.to_string();
+        match text.split_at_checked(1) {
+            Some(("+", more)) => format!("{more} USD more than"),
+            Some(("-", less)) => format!("{less} USD less than"),
+            _ => "as much as".to_string(),
+        }
+    }
+}
+
 impl std::iter::Sum for Difference {
     fn sum<I: Iterator<Item = Difference>>(all: I) -> Difference {
         Difference(all.map(|difference| difference.0).sum())
@@ -53,8 +65,8 @@ impl fmt::Display for Difference {
 /// Something that is not the same in both books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Differing {
-    /// Our name for the call, or of those that may be meant; empty: none of ours.
-    pub call: String,
+    /// Our name for the call, or for each that may be meant; empty: none of ours.
+    pub calls: Vec<String>,
     /// Which part of it: an answer, a bucket.
     pub part: String,
     /// What differs.

@@ -1,7 +1,8 @@
 //! Answer by answer: each of ours beside the provider's row of the same name.
 
 use super::rows::ResponseRow;
-use super::{Answer, Compared, Difference, Differing};
+use super::{Answer, Compared, Difference, Differing, input, output};
+use crate::pricing::{ModelPrice, Usage};
 use crate::units::Usd;
 use std::collections::BTreeMap;
 
@@ -16,12 +17,14 @@ pub fn responses(
         ours.insert(&answer.response, answer);
     }
     let mut theirs: BTreeMap<&str, &ResponseRow> = BTreeMap::new();
+    // What nobody of ours asked for was asked at our prices, if by anybody like us.
+    let price = all.iter().find_map(|answer| answer.price);
     let mut compared = Compared::default();
     for row in rows {
         if theirs.insert(&row.response, row).is_some() {
             let call = ours.get(row.response.as_str());
             compared.differing.push(Differing {
-                call: call.map_or_else(String::new, |answer| answer.call.clone()),
+                calls: call.map(|answer| answer.call.clone()).into_iter().collect(),
                 part: row.response.clone(),
                 what: "is listed twice".to_string(),
                 theirs: "2 rows".to_string(),
@@ -32,7 +35,7 @@ pub fn responses(
     }
     for (name, row) in &theirs {
         match ours.get(name) {
-            None => compared.differing.push(unknown(row)),
+            None => compared.differing.push(unknown(row, price)),
             Some(answer) if expected(answer) => {
                 compared.theirs += 1;
                 compared.differing.extend(beside(row, answer));
@@ -48,7 +51,7 @@ pub fn responses(
     }
     compared
         .differing
-        .sort_by(|one, other| (&one.call, &one.part).cmp(&(&other.call, &other.part)));
+        .sort_by(|one, other| (&one.calls, &one.part).cmp(&(&other.calls, &other.part)));
     compared
 }
 
@@ -58,17 +61,17 @@ fn part(answer: &Answer) -> String {
         .to_string()
 }
 
-fn unknown(row: &ResponseRow) -> Differing {
-    let written = row.tokens.output.or(row.tokens.audio_out);
-    let read = row.tokens.input.or(row.tokens.audio_in);
-    let told = |count: Option<u64>| count.map_or_else(|| "?".to_string(), |n| n.to_string());
+fn unknown(row: &ResponseRow, price: Option<ModelPrice>) -> Differing {
+    let usage = row.tokens.usage(&Usage::default());
+    let cost = row.cost.or(price.map(|price| price.cost(&usage)));
+    let (read, written) = (input(&usage), output(&usage));
     Differing {
-        call: String::new(),
+        calls: Vec::new(),
         part: row.response.clone(),
         what: "is in no call of ours".to_string(),
-        theirs: format!("{} read, {} written", told(read), told(written)),
+        theirs: format!("{read} read, {written} written"),
         ours: "nothing".to_string(),
-        difference: row.cost.map(|cost| Difference::of(cost, Usd::ZERO)),
+        difference: cost.map(|cost| Difference::of(cost, Usd::ZERO)),
     }
 }
 
@@ -78,7 +81,7 @@ fn unlisted(answer: &Answer) -> Differing {
         None => "was charged at its bound, and is not listed",
     };
     Differing {
-        call: answer.call.clone(),
+        calls: vec![answer.call.clone()],
         part: part(answer),
         what: what.to_string(),
         theirs: "nothing".to_string(),
@@ -94,7 +97,7 @@ fn beside(row: &ResponseRow, answer: &Answer) -> Option<Differing> {
     let theirs = row.cost.or(computed);
     let difference = theirs.map(|theirs| Difference::of(theirs, answer.cost));
     let differing = |what: String, theirs: String, ours: String| Differing {
-        call: answer.call.clone(),
+        calls: vec![answer.call.clone()],
         part: part(answer),
         what,
         theirs,
