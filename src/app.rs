@@ -10,6 +10,7 @@ use crate::budget::{Budget, OnStoreFailure};
 use crate::call::Order;
 use crate::carrier::{CARRIERS, Carrier, Command};
 use crate::config::Settings;
+use crate::http::true_up::TrueUp;
 use crate::http::{self, Doors, Health};
 use crate::ledger::{Ledger, OpenError};
 use crate::observe::Observer;
@@ -119,8 +120,11 @@ impl Server {
         let admission = Arc::new(admission.with_salt(ledger.salt()));
         let switchboard = Arc::new(Switchboard::default());
         let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
+        let rates = settings.rates;
         let doors = sides.into_iter().map(|side| {
+            let (requests, carrier) = (side.requests.clone(), side.carrier.clone());
             Arc::new(Doors {
+                true_up: Arc::new(TrueUp::new(ledger.clone(), requests, carrier, rates)),
                 name: side.name,
                 carrier: side.carrier,
                 requests: side.requests,

@@ -8,3 +8,5 @@ mod commands;
 mod desk;
 #[path = "books/reconciled.rs"]
 mod reconciled;
+#[path = "books/trued_up.rs"]
+mod trued_up;

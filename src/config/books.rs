@@ -5,7 +5,7 @@
 
 use super::section::{Findings, Section};
 use super::{Mistake, Node, Place, Table, Value, carrier, opened, server, tree};
-use crate::units::Usd;
+use crate::ledger::reconcile::CallRates;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct BooksSettings {
     /// The ledger's file.
     pub ledger: PathBuf,
-    /// A started minute of a call to a local number, without the media stream.
-    pub minute: Usd,
-    /// The same for toll-free numbers.
-    pub tollfree_minute: Usd,
+    /// What a minute of a connection costs, without the media stream.
+    pub rates: CallRates,
 }
 
 /// Reads them from the same file and variables as [`super::load`] reads everything; no secret is asked for.
@@ -42,13 +40,9 @@ pub fn load_books(
     findings.mistakes.borrow_mut().extend(wrong);
     let section = Section::root(&root, &findings);
     let ledger = server::ledger(&section.section("ledger")).path;
-    let [minute, tollfree_minute] = carrier::minutes(&section.section("carrier"));
+    let rates = carrier::rates(&section.section("carrier"));
     match findings.mistakes.take() {
-        mistakes if mistakes.is_empty() => Ok(BooksSettings {
-            ledger,
-            minute,
-            tollfree_minute,
-        }),
+        mistakes if mistakes.is_empty() => Ok(BooksSettings { ledger, rates }),
         mistakes => Err(mistakes),
     }
 }
@@ -69,7 +63,7 @@ mod tests {
     fn where_the_ledger_is_can_be_known_without_any_secret() {
         let settings = read(&[]).expect("settings");
         assert_eq!(settings.ledger, Path::new("data/ringfence.db"));
-        assert_eq!(settings.minute, Usd::from_micros(8_500));
+        assert_eq!(settings.rates, super::super::USUAL_RATES);
         let elsewhere = read(&[("RINGFENCE__LEDGER__URL", "sqlite:/var/lib/x.db")]);
         assert_eq!(
             elsewhere.expect("settings").ledger,

@@ -3,6 +3,7 @@
 use super::outside::{Outside, address};
 use super::section::Section;
 use crate::carrier::{CARRIERS, Settings};
+use crate::ledger::reconcile::CallRates;
 use crate::units::{Phone, Usd};
 
 /// A carrier's settings and its prices.
@@ -23,6 +24,12 @@ const ABSURD_MINUTE: Usd = Usd::from_micros(1_000_000);
 const LOCAL: Usd = Usd::from_micros(8_500);
 const TOLL_FREE: Usd = Usd::from_micros(22_000);
 const MEDIA: Usd = Usd::from_micros(4_000);
+
+/// What connections cost where no prices are configured.
+pub const USUAL_RATES: CallRates = CallRates {
+    minute: LOCAL,
+    tollfree_minute: TOLL_FREE,
+};
 
 /// A started minute, voice and media, of a call to a local number, where no prices are configured.
 pub const USUAL_MINUTE: Usd = LOCAL.plus(MEDIA);
@@ -90,15 +97,14 @@ pub(super) fn twilio(
     line
 }
 
-/// A minute of the connection alone, to a local number and to a toll-free one. Nothing else of the section is read.
-pub(super) fn minutes(carriers: &Section<'_>) -> [Usd; 2] {
+/// A minute of the connection alone. Nothing else of the section is read.
+pub(super) fn rates(carriers: &Section<'_>) -> CallRates {
     let section = carriers.section("twilio");
-    [
-        section.money("per_minute_usd").unwrap_or(LOCAL),
-        section
-            .money("tollfree_per_minute_usd")
-            .unwrap_or(TOLL_FREE),
-    ]
+    let price = |key, usual| section.money(key).unwrap_or(usual);
+    CallRates {
+        minute: price("per_minute_usd", LOCAL),
+        tollfree_minute: price("tollfree_per_minute_usd", TOLL_FREE),
+    }
 }
 
 /// Whether an address leads to this very machine.

@@ -18,13 +18,14 @@ mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
 pub use books::{BooksSettings, load_books};
-pub use carrier::USUAL_MINUTE;
+pub use carrier::{USUAL_MINUTE, USUAL_RATES};
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
 
 use crate::admission::{Agent, Limits};
 use crate::budget;
 use crate::ledger;
+use crate::ledger::reconcile::CallRates;
 use crate::pricing::PriceBook;
 use crate::units::Secret;
 use outside::Outside;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub public_url: String,
     /// How logs look.
     pub log: LogFormat,
+    /// What a minute of a connection costs, without the media stream.
+    pub rates: CallRates,
     /// The carriers we answer, by their names in [`crate::carrier::CARRIERS`].
     pub carriers: Vec<(&'static str, crate::carrier::Settings)>,
     /// Who answers; no two share a number.
@@ -216,6 +219,7 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
     }
     root.finish();
     Some(Settings {
+        rates: carrier::rates(&carriers),
         listen: server.listen,
         public_url: server.public_url,
         log,

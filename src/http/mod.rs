@@ -6,6 +6,7 @@
 pub mod api;
 pub mod health;
 pub mod media;
+pub mod true_up;
 pub mod voice;
 
 use crate::admission::Admission;
@@ -25,6 +26,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
+use true_up::TrueUp;
 
 /// The largest webhook body: carriers post a few kilobytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -45,6 +47,8 @@ pub struct Doors {
     pub observer: Observer,
     /// Where it is kept.
     pub ledger: Ledger,
+    /// What becomes of the carrier's own account of calls.
+    pub true_up: Arc<TrueUp>,
     /// Places for sockets that have not yet named their call.
     pub pending: Arc<Semaphore>,
 }

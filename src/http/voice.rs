@@ -326,6 +326,9 @@ pub async fn status(
                 state = status.state,
                 duration_s = status.duration_s.unwrap_or_default(),
             );
+            if status.is_over {
+                tokio::spawn(doors.true_up.clone().told(status));
+            }
             StatusCode::NO_CONTENT.into_response()
         }
         Err(unwelcome) => turn_away("status", &unwelcome),

@@ -174,6 +174,7 @@ fn text(
 
 /// Whether a field holds a decimal that is to be printed as it stands.
 fn is_decimal(name: &str, value: &str) -> bool {
+    let value = value.strip_prefix('-').unwrap_or(value);
     (name.ends_with("_usd") || name.ends_with("_per_min") || name.ends_with("_s"))
         && value.bytes().all(|b| b.is_ascii_digit() || b == b'.')
         && value.starts_with(|c: char| c.is_ascii_digit())

@@ -71,7 +71,7 @@ async fn calls_are_listed_with_what_they_cost_and_how_they_ended() {
 }
 
 #[tokio::test]
-async fn one_call_is_shown_line_by_line_by_either_name() {
+async fn one_call_is_shown_line_by_line() {
     let desk = Desk::new();
     let _open = desk.day().await;
     prints(
@@ -110,6 +110,12 @@ async fn one_call_is_shown_line_by_line_by_either_name() {
           The carrier says: 9 s, 1 minute, 0.0085 for the connection.
     "#]],
     );
+}
+
+#[tokio::test]
+async fn of_a_lost_call_what_it_may_owe_and_what_ran_on_stand_apart() {
+    let desk = Desk::new();
+    let _open = desk.day().await;
     prints(
         &desk,
         &["calls", "show", "CA-rf-dead"],
@@ -142,6 +148,12 @@ async fn one_call_is_shown_line_by_line_by_either_name() {
           spent          0.12482  of 0.50, 0.125 granted
     "#]],
     );
+}
+
+#[tokio::test]
+async fn a_call_on_the_line_is_shown_with_what_it_has_spent_so_far() {
+    let desk = Desk::new();
+    let _open = desk.day().await;
     prints(
         &desk,
         &["calls", "show", "rf-live"],
@@ -168,6 +180,12 @@ async fn one_call_is_shown_line_by_line_by_either_name() {
           spent so far   0.01732  of 0.50, 0.125 granted
     "#]],
     );
+}
+
+#[tokio::test]
+async fn refused_calls_and_names_of_no_call_cost_nothing() {
+    let desk = Desk::new();
+    let _open = desk.day().await;
     prints(
         &desk,
         &["calls", "show", "rf-late"],

@@ -2,12 +2,12 @@
 
 use super::table::{Stand, Table};
 use super::{Failed, Open, Which, count};
+use crate::config::USUAL_RATES;
 use crate::ledger::books::{CallRow, Filter};
 use crate::ledger::reconcile::{
-    Answer, CallRates, Compared, Difference, Export, answers, buckets, carrier_calls, carrier_log,
-    responses, usage_export,
+    Answer, Compared, Difference, Export, answers, buckets, carrier_calls, carrier_log, responses,
+    usage_export,
 };
-use crate::units::Usd;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -30,12 +30,6 @@ pub struct ReconcileArguments {
     #[arg(long, value_name = "YYYY-MM-DD")]
     day: Option<Date>,
 }
-
-/// What a minute of a connection costs where no configuration says: US prices, local and toll-free.
-const USUAL: CallRates = CallRates {
-    minute: Usd::from_micros(8_500),
-    tollfree_minute: Usd::from_micros(22_000),
-};
 
 pub(super) async fn run(own: &ReconcileArguments, mut open: Open) -> Result<bool, Failed> {
     // A call that began shortly before midnight speaks on the next day.
@@ -118,10 +112,8 @@ fn carrier(
 ) -> Result<Compared, Failed> {
     let rows =
         carrier_log(text).map_err(|why| Failed::Told(format!("{}: {why}", path.display())))?;
-    let rates = open.settings.as_ref().map_or(USUAL, |settings| CallRates {
-        minute: settings.minute,
-        tollfree_minute: settings.tollfree_minute,
-    });
+    let settings = open.settings.as_ref();
+    let rates = settings.map_or(USUAL_RATES, |settings| settings.rates);
     Ok(carrier_calls(&rows, calls, rates, |call| {
         !call.is_live() && is_on(day, call.opened_ms)
     }))
@@ -188,6 +180,16 @@ fn write(
         "thing differs",
         "things differ",
     );
+    several(compared, out)?;
+    writeln!(
+        out,
+        "\n{things}; {who} bills {} the ledger has, as far as that is known.",
+        sum.words()
+    )
+}
+
+/// Names the calls of each part that is of several.
+fn several(compared: &Compared, out: &mut dyn Write) -> io::Result<()> {
     for it in compared.differing.iter().filter(|it| it.calls.len() > 1) {
         let named: Vec<&str> = it.calls.iter().take(NAMED).map(String::as_str).collect();
         let more = match it.calls.len() - named.len() {
@@ -196,11 +198,7 @@ fn write(
         };
         writeln!(out, "\n  {}: {}{more}", it.part, named.join(" "))?;
     }
-    writeln!(
-        out,
-        "\n{things}; {who} bills {} the ledger has, as far as that is known.",
-        sum.words()
-    )
+    Ok(())
 }
 
 /// Calls of one bucket that are named.

@@ -101,9 +101,10 @@ mod tests {
         table.row(cells(["rf-1", "1", "0.0318396", "caller-hung-up"]));
         table.row(cells(["rf-22", "12", "10.50", "refused"]));
         table.row(cells(["rf-3", "", "", ""]));
-        let mut out = Vec::new();
+        let mut out = b"a table\n".to_vec();
         table.write(&mut out).expect("is written");
         expect![[r#"
+            a table
               call   min   spent USD  ending
               rf-1     1   0.0318396  caller-hung-up
               rf-22   12  10.50       refused

@@ -20,7 +20,7 @@ pub struct CallRates {
 
 impl CallRates {
     /// What this many minutes of a call cost.
-    fn price(&self, call: &CallRow, minutes: u64) -> Usd {
+    pub fn price(&self, call: &CallRow, minutes: u64) -> Usd {
         // The beginning of a masked number is its own.
         let minute = match Phone::from(call.to.as_str()).is_toll_free() {
             true => self.tollfree_minute,

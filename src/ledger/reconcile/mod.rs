@@ -32,6 +32,11 @@ impl Difference {
 }
 
 impl Difference {
+    /// As a number for programs, which know no plus: `0.0125`, `-0.0125`.
+    pub fn plain(self) -> String {
+        self.to_string().trim_start_matches('+').to_string()
+    }
+
     /// In words: `0.0125 USD more than`.
     pub fn words(self) -> String {
         let text = self.to_string();

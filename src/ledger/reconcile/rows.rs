@@ -124,7 +124,7 @@ const PRICE: Names = &["price"];
 const UNIT: Names = &["priceunit"];
 
 /// A field's content, if it is there and not empty.
-fn field<'r>(record: &'r Record, names: Names) -> Option<&'r str> {
+fn field(record: &Record, names: Names) -> Option<&str> {
     let mut found = names.iter().filter_map(|name| record.get(*name));
     found.find(|text| !text.is_empty()).map(String::as_str)
 }
@@ -305,7 +305,8 @@ pub fn carrier_log(text: &str) -> Result<Vec<CarrierRow>, Unreadable> {
             .map(|(name, text)| (plain(name), text.clone()))
             .collect();
     }
-    if !records.is_empty() && !(has(&records, CARRIER_CALL) && has(&records, DURATION)) {
+    let is_log = has(&records, CARRIER_CALL) && has(&records, DURATION);
+    if !records.is_empty() && !is_log {
         let needed = "Call Sid, and Duration in seconds; Price, if the prices are to be compared";
         return Err(missing(&records, needed));
     }
