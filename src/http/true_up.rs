@@ -179,7 +179,7 @@ impl TrueUp {
         let help = match difference == Difference::default() {
             true => "",
             false => {
-                "does [carrier.*] say what the carrier charges, and which of the clocks is right?"
+                "a started minute now and then is the hang-up; a price that differs means that [carrier.*] is not the carrier's price list"
             }
         };
         tracing::info!(

@@ -16,7 +16,7 @@
 //! | [`statement`] | what a call has cost, line by line |
 //! | [`paper`], [`csv`] | the books as others read them |
 //! | [`reconcile`] | the books beside somebody else's |
-//! | [`verify`] | making a call's bill again out of its lines |
+//! | [`mod@verify`] | making a call's bill again out of its lines |
 //! | [`trouble`] | why a ledger cannot be opened or written |
 
 pub mod books;
