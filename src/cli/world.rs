@@ -103,7 +103,7 @@ pub fn settings(
     rest: &str,
 ) -> Result<config::Settings, String> {
     let file = file(plan, listen, model, rest);
-    config::parse("the plan", &file, variables(plan).into_iter()).map_err(|mistakes| {
+    config::parse("the plan", &file, variables(plan)).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         told.join("\n")
     })
