@@ -1,5 +1,6 @@
 //! The commands: one file each, and here the arguments they take.
 
+pub mod calls;
 pub mod check;
 pub mod demo;
 pub mod healthcheck;
@@ -7,6 +8,7 @@ pub mod price;
 pub mod prove;
 pub mod serve;
 pub mod sim;
+pub mod spend;
 pub mod world;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +39,11 @@ enum Command {
         #[arg(long, requires = "model")]
         curve: bool,
     },
+    /// What calls have cost: list them, show one, export, verify, or compare with the provider's bill.
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
+    /// What was spent, by day, agent or caller.
+    Spend(spend::SpendArguments),
     /// Try to make calls cost more than their cap: thousands, offline, against models and callers that mean no good.
     Prove(prove::command::ProveArguments),
     /// Run one of the two simulators as a process of its own.
@@ -61,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Demo(own) => demo::run(&own),
         Command::Check(own) => check::run(own.config.as_deref()),
         Command::Price { model, curve } => price::run(model.as_deref(), curve),
+        Command::Calls(own) => calls::run(own),
+        Command::Spend(own) => spend::run(own),
         Command::Prove(own) => prove::command::run(&own),
         Command::Sim(own) => sim::run(own),
         Command::Healthcheck(own) => healthcheck::run(own.config.as_deref()),

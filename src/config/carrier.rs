@@ -90,6 +90,17 @@ pub(super) fn twilio(
     line
 }
 
+/// A minute of the connection alone, to a local number and to a toll-free one. Nothing else of the section is read.
+pub(super) fn minutes(carriers: &Section<'_>) -> [Usd; 2] {
+    let section = carriers.section("twilio");
+    [
+        section.money("per_minute_usd").unwrap_or(LOCAL),
+        section
+            .money("tollfree_per_minute_usd")
+            .unwrap_or(TOLL_FREE),
+    ]
+}
+
 /// Whether an address leads to this very machine.
 fn is_this_machine(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);

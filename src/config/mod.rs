@@ -6,6 +6,7 @@
 //! Secrets come from the environment or from a file that a `*_file` key names, never from the settings themselves.
 
 mod agent;
+mod books;
 mod carrier;
 mod model;
 mod outside;
@@ -16,6 +17,7 @@ mod tests;
 mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
+pub use books::{BooksSettings, load_books};
 pub use carrier::USUAL_MINUTE;
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
@@ -103,11 +105,24 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, Vec<Mistake>> {
     let variables: BTreeMap<String, String> = environment.into_iter().collect();
+    let file = opened(path, &variables)?;
+    let file = file.as_ref();
+    read(
+        file.map(|(name, text)| (name.as_str(), text.as_str())),
+        variables,
+    )
+}
+
+/// The file's name and its text; `None`: there is none, and variables stand in for it.
+fn opened(
+    path: Option<&Path>,
+    variables: &BTreeMap<String, String>,
+) -> Result<Option<(String, String)>, Vec<Mistake>> {
     let fallback = Path::new(DEFAULT_FILE);
     let path = path.or_else(|| fallback.is_file().then_some(fallback));
     let Some(path) = path else {
         if variables.keys().any(|name| name.starts_with(PREFIX)) {
-            return read(None, variables);
+            return Ok(None);
         }
         return Err(vec![Mistake {
             place: DEFAULT_FILE.to_string(),
@@ -125,7 +140,7 @@ pub fn load(
             fix: "name another file with --config, or mend this one".to_string(),
         }]
     })?;
-    read(Some((&name, &text)), variables)
+    Ok(Some((name, text)))
 }
 
 /// Reads settings from a text instead of a file; `name` is what mistakes call it.

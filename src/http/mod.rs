@@ -1,8 +1,9 @@
-//! The doors: where carriers come in, and where health is asked for.
+//! The doors: where carriers come in, where health is asked for, and where the books are read.
 //!
 //! A door checks who is there, and hands on; it decides nothing about a call. Every body and frame has a maximum size, and whoever
 //! cannot prove to be the carrier gets 403 and costs nothing.
 
+pub mod api;
 pub mod health;
 pub mod media;
 pub mod voice;
@@ -67,7 +68,11 @@ pub fn router(carriers: Vec<Arc<Doors>>, health: Health) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .with_state(health);
+        .with_state(health.clone());
+    if let Some(doors) = carriers.first() {
+        let ledger = doors.ledger.path().to_path_buf();
+        router = router.merge(api::Api::new(ledger, health.admin_token).router());
+    }
     for doors in carriers {
         let name = doors.name;
         let own = Router::new()

@@ -5,6 +5,7 @@
 
 use super::OpenError;
 use super::chain::Entry;
+use super::statement::SoFar;
 use super::store;
 use crate::units::Usd;
 use jiff::civil::Date;
@@ -27,6 +28,8 @@ pub struct Filter {
     pub days: Option<(Date, Date)>,
     /// Of this agent; of all unless it says.
     pub agent: Option<String>,
+    /// Those that are not over (`true`), or those that are; both unless it says.
+    pub is_live: Option<bool>,
     /// At most so many, the latest; all of them when it is `None`.
     pub limit: Option<u32>,
 }
@@ -56,14 +59,21 @@ pub struct CallRow {
     pub ending: Option<String>,
     /// Why.
     pub cause: Option<String>,
-    /// How long it was, in milliseconds.
+    /// How long it was, in milliseconds; of a call that is not over, until its last line.
     pub duration_ms: u64,
-    /// Started minutes at the carrier.
+    /// Started minutes at the carrier, so far.
     pub minutes: u64,
     /// What it might have cost.
     pub cap: Usd,
-    /// What it cost.
+    /// What it cost, so far.
     pub cost: Parts,
+}
+
+impl CallRow {
+    /// It has begun, and no line says that it is over.
+    pub fn is_live(&self) -> bool {
+        self.ending.is_none()
+    }
 }
 
 /// What calls cost, by what it was for.
@@ -109,6 +119,54 @@ pub struct SpendRow {
     pub cost: Parts,
 }
 
+impl By {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            By::Day => "day",
+            By::Agent => "agent",
+            By::Caller => "caller",
+        }
+    }
+}
+
+impl Parts {
+    fn plus(self, other: Parts) -> Parts {
+        Parts {
+            spent: self.spent.plus(other.spent),
+            model: self.model.plus(other.model),
+            transcription: self.transcription.plus(other.transcription),
+            carrier: self.carrier.plus(other.carrier),
+            tools: self.tools.plus(other.tools),
+            unreported: self.unreported.plus(other.unreported),
+            ran_on: self.ran_on.plus(other.ran_on),
+            unheard: self.unheard.plus(other.unheard),
+        }
+    }
+}
+
+impl SpendRow {
+    /// All of them together.
+    pub fn total(rows: &[SpendRow]) -> SpendRow {
+        let none = SpendRow {
+            key: "all".to_string(),
+            ..SpendRow::default()
+        };
+        rows.iter().fold(none, |sum, row| SpendRow {
+            calls: sum.calls + row.calls,
+            cost: sum.cost.plus(row.cost),
+            ..sum
+        })
+    }
+}
+
+/// The last so many days, the last of them included.
+pub fn last_days(last: Date, count: u32) -> (Date, Date) {
+    let back = jiff::Span::new().try_days(i64::from(count) - 1);
+    let first = back.and_then(|back| last.checked_sub(back));
+    (first.unwrap_or(Date::MIN), last)
+}
+
 /// The lines that close a call that has cost something.
 const CLOSED: &str = "e.event IN ('call.ended', 'call.lost')";
 
@@ -141,7 +199,7 @@ impl Books {
         move |error| OpenError::store(path, &error)
     }
 
-    /// The calls, the latest first.
+    /// The calls, the latest first. Those that are not over have cost what their lines say.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -149,19 +207,57 @@ impl Books {
         let (from, to) = span(filter.days);
         let rows = sqlx::query(
             "SELECT * FROM calls WHERE opened_ms >= ? AND opened_ms < ? AND (? IS NULL OR agent = ?)
-             ORDER BY opened_ms DESC LIMIT ?",
+             AND (? IS NULL OR (ending IS NULL) = ?) ORDER BY opened_ms DESC, call LIMIT ?",
         )
         .bind(from)
         .bind(to)
         .bind(filter.agent.as_deref())
         .bind(filter.agent.as_deref())
+        .bind(filter.is_live)
+        .bind(filter.is_live)
         .bind(filter.limit.map_or(-1, i64::from))
         .fetch_all(&mut self.connection)
         .await
         .map_err(Books::wrong(&self.path))?;
-        rows.iter()
+        self.with_costs_so_far(&rows).await
+    }
+
+    /// One call in a line, by our name for it.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn row(&mut self, call: &str) -> Result<Option<CallRow>, OpenError> {
+        let rows = sqlx::query("SELECT * FROM calls WHERE call = ?")
+            .bind(call)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(Books::wrong(&self.path))?;
+        Ok(self.with_costs_so_far(&rows).await?.pop())
+    }
+
+    async fn with_costs_so_far(&mut self, rows: &[SqliteRow]) -> Result<Vec<CallRow>, OpenError> {
+        let mut calls: Vec<CallRow> = rows
+            .iter()
             .map(call_row)
             .collect::<Result<_, _>>()
+            .map_err(Books::wrong(&self.path))?;
+        for row in calls.iter_mut().filter(|row| row.is_live()) {
+            let so_far = SoFar::of(&self.lines(&row.call).await?);
+            row.cost = so_far.cost;
+            row.minutes = so_far.minutes;
+            row.duration_ms = so_far.at_ms;
+        }
+        Ok(calls)
+    }
+
+    /// Our names for all calls of which there is any line, the oldest first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn names(&mut self) -> Result<Vec<String>, OpenError> {
+        sqlx::query_scalar("SELECT call FROM facts GROUP BY call ORDER BY min(unix_ms), call")
+            .fetch_all(&mut self.connection)
+            .await
             .map_err(Books::wrong(&self.path))
     }
 
@@ -240,7 +336,7 @@ impl Books {
         .map_err(Books::wrong(&self.path))
     }
 
-    /// What calls that were over on these days (UTC), or ever, have cost.
+    /// What calls that were over on these days (UTC), or ever, have cost: by day in their order, else the dearest first.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -254,6 +350,10 @@ impl Books {
             By::Agent => "o.body ->> '$.agent'",
             By::Caller => "o.body ->> '$.account'",
         };
+        let order = match by {
+            By::Day => "1",
+            By::Agent | By::Caller => "3 DESC, 1",
+        };
         let sums: String = PARTS
             .iter()
             .map(|part| format!(", sum(coalesce(e.body ->> '$.{part}', 0)) AS {part}"))
@@ -261,7 +361,7 @@ impl Books {
         let sql = format!(
             "SELECT coalesce({key}, '') AS key, count(*) AS calls{sums}
              FROM facts e JOIN facts o ON o.call = e.call AND o.seq = 1
-             WHERE {CLOSED} AND e.unix_ms >= ? AND e.unix_ms < ? GROUP BY 1 ORDER BY 1"
+             WHERE {CLOSED} AND e.unix_ms >= ? AND e.unix_ms < ? GROUP BY 1 ORDER BY {order}"
         );
         let (from, to) = span(days);
         let rows = sqlx::query(AssertSqlSafe(sql))

@@ -13,15 +13,22 @@
 //! | [`writer`] | the way from one to the other |
 //! | [`recovery`] | what a call is charged whose process died |
 //! | [`books`] | reading: calls, one call, what was spent |
+//! | [`statement`] | what a call has cost, line by line |
+//! | [`paper`], [`csv`] | the books as others read them |
+//! | [`reconcile`] | the books beside somebody else's |
 //! | [`verify`] | making a call's bill again out of its lines |
 //! | [`trouble`] | why a ledger cannot be opened or written |
 
 pub mod books;
 pub mod chain;
+pub mod csv;
 pub mod entries;
 mod journal;
+pub mod paper;
+pub mod reconcile;
 mod recorder;
 pub mod recovery;
+pub mod statement;
 mod store;
 mod trouble;
 pub mod verify;
