@@ -144,6 +144,7 @@ impl Server {
         };
         let health = Health {
             admission: admission.clone(),
+            ledger_failing: ledger.failing(),
             metrics: metrics(),
             budget: budget.clone(),
             admin_token,

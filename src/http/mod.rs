@@ -24,7 +24,7 @@ use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// The largest webhook body: carriers post a few kilobytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -54,6 +54,8 @@ pub struct Doors {
 pub struct Health {
     /// Says whether new calls are taken.
     pub admission: Arc<Admission>,
+    /// Says whether the ledger cannot be written, so that no call can begin.
+    pub ledger_failing: watch::Receiver<bool>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Says what is promised to calls that are going on.

@@ -118,6 +118,10 @@ async fn call_without_store(shelf: &Shelf, hang_up: bool) -> (World, Option<Endi
     let other = holds(shelf).await;
     calling.await.expect("no panic").expect("a call");
     until("the line is free", || world.server.calls() == 0).await;
+    let ready = format!("http://{}/readyz", world.server.address);
+    let client = reqwest::Client::builder().no_proxy().build();
+    let answer = client.expect("a client").get(ready).send().await;
+    assert_eq!(answer.expect("an answer").status().as_u16(), 503);
     // A call that is offered now is not begun.
     let mut late = world.phone();
     says(&mut late, 1);
