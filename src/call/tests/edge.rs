@@ -156,6 +156,24 @@ fn a_second_report_after_the_end_changes_nothing() {
     assert_eq!(twice.matches("fact      turn").count(), 1);
 }
 
+#[test]
+fn an_operator_who_hangs_up_twice_does_not_wait_for_reports() {
+    let told = play(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.1  realtime  turn you-1
+        2.0  operator  hangs-up
+        2.1  operator  hangs-up
+        2.2  operator  hangs-up
+    ",
+    );
+    assert!(told.contains("2.1    fact      unreported"), "{told}");
+    assert!(told.ends_with("2.1    over      Stopped\n"), "{told}");
+}
+
 /// A response of this name that repeats the number of our first request.
 fn second(name: &str, done: bool) -> Input {
     let (response, nonce) = (Id::from(name), Some(1));
