@@ -188,6 +188,9 @@ impl Server {
         if self.calls() > 0 {
             self.switchboard.order_all(Order::HangUp);
             tokio::time::sleep(Duration::from_secs(1)).await;
+            // What still waits for reports settles without them, or the next start would have to guess.
+            self.switchboard.order_all(Order::HangUp);
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let left = self.calls();
         let _ = self.stop.send(());

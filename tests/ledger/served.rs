@@ -213,7 +213,7 @@ fn free_port() -> SocketAddr {
 }
 
 /// Offers a call, as the carrier does.
-async fn offers(server: SocketAddr, call: &str) -> u16 {
+async fn offers(server: SocketAddr, call: &str) -> reqwest::Response {
     let url = format!("http://{server}/twilio/voice");
     let fields = [
         ("AccountSid", ACCOUNT),
@@ -228,7 +228,32 @@ async fn offers(server: SocketAddr, call: &str) -> u16 {
     let client = reqwest::Client::builder().no_proxy().build();
     let request = client.expect("a client").post(&url).form(&fields);
     let answer = request.header("X-Twilio-Signature", signed).send().await;
-    answer.expect("an answer").status().as_u16()
+    answer.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_offered_again_is_not_answered_either_before_its_grant_is_on_disk() {
+    let shelf = Shelf::new();
+    let world = World::start(&plan(&shelf, &[])).await.expect("a world");
+    let (server, call) = (world.server.address, "CA00000000000000000000000000000002");
+    let other = holds(&shelf).await;
+    let first = tokio::spawn(offers(server, call));
+    until("it is seated", || !world.server.budget.reserved().is_zero()).await;
+    let again = tokio::time::timeout(Duration::from_millis(300), offers(server, call)).await;
+    assert!(again.is_err(), "nothing is on disk: {again:?}");
+    drop(other);
+    let first = first
+        .await
+        .expect("no panic")
+        .text()
+        .await
+        .expect("a document");
+    let again = offers(server, call).await.text().await.expect("another");
+    assert!(
+        first.contains("<Stream") && first == again,
+        "{first} {again}"
+    );
+    world.stop().await;
 }
 
 async fn listens(server: SocketAddr) {
@@ -256,7 +281,7 @@ async fn a_server_killed_as_it_answers_has_the_grant_on_disk_and_the_next_one_se
     let address = free_port();
     let mut program = serve(&shelf, address, model_address, rest.base());
     listens(address).await;
-    assert_eq!(offers(address, call).await, 200);
+    assert_eq!(offers(address, call).await.status(), 200);
     program.kill().expect("killed");
     program.wait().expect("gone");
     let path: PathBuf = shelf.folder.join("data/ringfence.db");
