@@ -315,6 +315,8 @@ pub async fn ended(
     };
     let sentence = match doors.switchboard.find(&carrier_call) {
         Some(listed) => listed.last_words.get().cloned().flatten(),
+        // A call that was settled has nothing left to pay a sentence with; one that was lost was charged for it.
+        None if doors.ledger.has_ended(&carrier_call).await => None,
         None => Some(INTERRUPTED.to_string()),
     };
     document(doors.carrier.farewell(sentence.as_deref()))

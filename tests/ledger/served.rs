@@ -78,6 +78,18 @@ async fn every_cent_of_a_real_call_can_be_made_again_and_a_restart_remembers_it(
     );
     let world = World::start(&plan(&shelf, &[])).await.expect("a world");
     assert_eq!(world.server.budget.spent(), spent);
+    // It is settled: a late question of the carrier is not answered with a sentence that somebody would have to pay.
+    let late = posts(world.server.address, "ended", &call).await;
+    let late = late.text().await.expect("a document");
+    assert!(late.contains("<Hangup") && !late.contains("<Say"), "{late}");
+    let strange = posts(
+        world.server.address,
+        "ended",
+        "CA0000000000000000000000000000000f",
+    )
+    .await;
+    let strange = strange.text().await.expect("a document");
+    assert!(strange.contains("<Say"), "{strange}");
     world.stop().await;
 }
 
@@ -214,7 +226,12 @@ fn free_port() -> SocketAddr {
 
 /// Offers a call, as the carrier does.
 async fn offers(server: SocketAddr, call: &str) -> reqwest::Response {
-    let url = format!("http://{server}/twilio/voice");
+    posts(server, "voice", call).await
+}
+
+/// What the carrier posts to one of its doors.
+async fn posts(server: SocketAddr, door: &str, call: &str) -> reqwest::Response {
+    let url = format!("http://{server}/twilio/{door}");
     let fields = [
         ("AccountSid", ACCOUNT),
         ("CallSid", call),
