@@ -148,6 +148,7 @@ impl Server {
         };
         let health = Health {
             admission: admission.clone(),
+            ledger_failing: ledger.failing(),
             metrics: metrics(),
             budget: budget.clone(),
             admin_token,
@@ -191,6 +192,9 @@ impl Server {
         if self.calls() > 0 {
             self.switchboard.order_all(Order::HangUp);
             tokio::time::sleep(Duration::from_secs(1)).await;
+            // What still waits for reports settles without them, or the next start would have to guess.
+            self.switchboard.order_all(Order::HangUp);
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let left = self.calls();
         let _ = self.stop.send(());

@@ -4,9 +4,12 @@
 
 use ringfence::cli::prove::command::{Proof, prove};
 use ringfence::cli::prove::hazards::{self, HAZARDS};
+use ringfence::cli::prove::kills;
 use ringfence::cli::prove::tally::see;
+use ringfence::cli::prove::usable::Case;
 use ringfence::cli::prove::{sockets, usable};
 use ringfence::pricing::PriceBook;
+use std::path::Path;
 
 /// The whole report, for the message of a test that fails.
 fn told(proof: &Proof) -> String {
@@ -58,13 +61,14 @@ fn a_crowd_never_spends_more_than_the_budgets_hold() {
 }
 
 #[test]
-fn the_cases_of_what_a_cap_is_good_for_are_made_without_a_failure() {
-    let cases = usable::measure(1);
+fn a_cap_is_good_for_what_is_wanted_of_it() {
+    let cases = usable::measure(9);
     let mut text = Vec::new();
     usable::tell(&cases, &mut text).expect("writing to memory");
     let text = String::from_utf8_lossy(&text);
     assert!(cases.len() >= 11, "{text}");
     assert!(cases.iter().all(|case| case.failures.is_empty()), "{text}");
+    assert!(cases.iter().all(Case::is_reached), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,4 +76,12 @@ async fn two_dozen_calls_over_sockets_keep_below_their_caps() {
     let tally = sockets::prove(24, 1).await;
     let failures: Vec<_> = tally.failures().collect();
     assert!(tally.is_kept() && tally.calls == 24, "{failures:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_loses_no_call_and_no_cent() {
+    let program = Path::new(env!("CARGO_BIN_EXE_ringfence"));
+    let kills = kills::prove(program, 12, 1).await;
+    assert!(kills.is_kept(), "{:#?}", kills.broken);
+    assert!(kills.calls > 12 && kills.lost > 6, "{kills:?}");
 }

@@ -11,7 +11,7 @@ use axum::extract::ws::WebSocket;
 use dashmap::DashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// How long a media stream may take to open after its token was made.
@@ -36,8 +36,9 @@ pub struct Opened {
 pub struct Listed {
     /// What every line about it carries.
     pub labels: Arc<Labels>,
-    /// What its webhook was answered, and is answered again.
-    pub document: Document,
+    /// What its webhook is answered, and answered again: `None` until that is decided. Before its grant is on disk a call must not be
+    /// answered by anybody, for the carrier bills from its answer on.
+    pub answer: watch::Receiver<Option<Document>>,
     /// What the carrier is to say after the stream, once that is decided: by the call, before it closes the stream.
     pub last_words: Arc<OnceLock<Option<String>>>,
     orders: mpsc::Sender<Order>,
@@ -102,16 +103,20 @@ impl Switchboard {
         }
     }
 
-    /// Lists a call whose webhook is being answered with `document`, which sends its media stream to the place that only `token`
-    /// finds.
-    pub fn seat(&self, labels: Arc<Labels>, token: String, document: Document) -> Seat {
+    /// Lists a call whose webhook will be answered as `answer` tells, and keeps a place for its media stream that only `token` finds.
+    pub fn seat(
+        &self,
+        labels: Arc<Labels>,
+        token: String,
+        answer: watch::Receiver<Option<Document>>,
+    ) -> Seat {
         let carrier_call = labels.carrier_call.clone();
         let (to_door, door) = oneshot::channel();
         let (to_orders, orders) = mpsc::channel(4);
         let last_words = Arc::new(OnceLock::new());
         let listed = Listed {
             labels,
-            document,
+            answer,
             last_words: last_words.clone(),
             orders: to_orders,
         };

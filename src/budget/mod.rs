@@ -125,7 +125,10 @@ impl Budget {
         // Every change of the book is complete before anything in it can panic.
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let day = (self.today)();
-        if book.day != day {
+        // A clock that is set back over midnight does not bring a new day: neither then nor at the second midnight.
+        if day < book.day.saturating_sub(1) {
+            book.day = day;
+        } else if day > book.day {
             book.day = day;
             book.balances
                 .values_mut()
@@ -335,6 +338,23 @@ mod tests {
         assert_eq!((budget.spent(), budget.reserved()), (Usd::ZERO, cents(10)));
         over_night.settle(cents(5));
         assert_eq!((budget.spent(), budget.reserved()), (cents(5), Usd::ZERO));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_over_midnight_gives_nobody_the_same_day_twice() {
+        static DAY: AtomicI64 = AtomicI64::new(2);
+        let (desk, ann, _) = names();
+        let budget = Arc::new(Budget {
+            settings: budget().settings.clone(),
+            today: || DAY.load(Ordering::Relaxed),
+            book: Mutex::default(),
+        });
+        let grant = budget.reserve(&desk, &ann, cents(10)).unwrap();
+        grant.settle(cents(10));
+        for (day, spent) in [(1, 10), (2, 10), (0, 10), (1, 0)] {
+            DAY.store(day, Ordering::Relaxed);
+            assert_eq!(budget.spent(), cents(spent), "on day {day}");
+        }
     }
 
     #[test]

@@ -86,7 +86,9 @@ impl Call {
         nonce: Option<u64>,
         out: &mut Vec<Output>,
     ) {
-        let Some(nonce) = nonce.filter(|nonce| self.turns.is_ours(*nonce)) else {
+        let asked =
+            |nonce: &u64| self.turns.is_ours(*nonce) && !self.turns.is_second(*nonce, &response);
+        let Some(nonce) = nonce.filter(asked) else {
             return self.stray_started(response, out);
         };
         let talking = self.phase == Phase::Talking;
@@ -158,9 +160,9 @@ impl Call {
         usage: Option<&Usage>,
         out: &mut Vec<Output>,
     ) {
-        let nonce = nonce
-            .filter(|nonce| self.turns.is_ours(*nonce))
-            .or(self.turns.nonce_of(response));
+        let asked =
+            |nonce: &u64| self.turns.is_ours(*nonce) && !self.turns.is_second(*nonce, response);
+        let nonce = nonce.filter(asked).or(self.turns.nonce_of(response));
         self.response_done(response, nonce, status, usage, out);
     }
 
@@ -184,6 +186,7 @@ impl Call {
         let Some(answer) = self.turns.closed(nonce) else {
             return;
         };
+        self.turns.was_reported(nonce, response);
         // What comes after an answer that was given up is another answer's.
         if !answer.unwanted {
             self.playback.complete_all();

@@ -7,7 +7,7 @@
 
 use super::record::{Cause, Ending, Goodbye, Side, What};
 use super::timers::Timer;
-use super::{Ask, Call, Input, Output, Phase};
+use super::{Ask, Call, Input, Order, Output, Phase};
 use crate::carrier::Command as ToCarrier;
 use crate::realtime::{Command as ToModel, Event, Loss, Request, RequestKind};
 use crate::units::CallTime;
@@ -262,7 +262,10 @@ impl Call {
             }
             Input::Realtime(Event::Complained(complaint)) => self.complained(complaint, out),
             Input::Realtime(Event::Lost(_)) => self.ready = false,
-            Input::Carrier(_) | Input::Realtime(_) | Input::Budget(_) | Input::Order(_) => {}
+            // Whoever hangs up a call that is over has no time for reports.
+            Input::Order(Order::HangUp) => self.ready = false,
+            Input::Carrier(_) | Input::Realtime(_) | Input::Budget(_) => {}
+            Input::Order(Order::WrapUp) => {}
             Input::Wake => {}
         }
         self.settle_if_all_is_told(out);

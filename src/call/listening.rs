@@ -12,6 +12,8 @@ use crate::units::{Id, Usd};
 const IN_FLIGHT_MS: u64 = 500;
 /// The most that rounding up adds to an item: a second, where seconds are billed.
 const ROUNDING_MS: u64 = 1_000;
+/// It takes a second of speech and silence, at the least, to make a turn.
+const TURN_MS: u64 = 1_000;
 
 /// The caller's sound, as far as it is not told.
 #[derive(Clone, Debug)]
@@ -21,6 +23,12 @@ pub struct Listening {
     loose_ms: u64,
     /// Items whose transcription is not reported: how much of the sound sent before each is not accounted for by an earlier one.
     untold: Vec<(Id, u64)>,
+    /// Items besides the first that sound sent all at once may become.
+    more_items: u64,
+    /// Items of those that came, have no share of their own, and are not told.
+    apart: Vec<Id>,
+    /// Sound sent bit by bit after that which was sent all at once.
+    after_ms: u64,
     /// Sound that an item may hold beyond what was sent since the last one: what the provider keeps from before speech, and what
     /// was under way when we learnt that an item was complete.
     padding_ms: u64,
@@ -33,6 +41,9 @@ impl Listening {
             price,
             loose_ms: 0,
             untold: Vec::new(),
+            more_items: 0,
+            apart: Vec::new(),
+            after_ms: 0,
             padding_ms: prefix_padding_ms + IN_FLIGHT_MS,
         }
     }
@@ -45,6 +56,11 @@ impl Listening {
     /// Sound sent that is not part of an item, in milliseconds.
     pub fn loose_ms(&self) -> u64 {
         self.loose_ms
+    }
+
+    /// Items that sound sent may become before we hear of it.
+    pub fn items_to_come(&self) -> u64 {
+        1 + self.more_items.max(self.loose_ms / TURN_MS)
     }
 
     /// The most that may be owed for what was sent and not told, with `more_ms` besides.
@@ -68,7 +84,13 @@ impl Listening {
         if self.price.is_some() {
             match self.untold.iter_mut().find(|(known, _)| known == item) {
                 Some((_, known_ms)) => *known_ms = known_ms.saturating_add(ms),
-                None => self.untold.push((item.clone(), ms)),
+                None => {
+                    self.untold.push((item.clone(), ms));
+                    if ms == 0 && self.more_items > 0 {
+                        self.more_items -= 1;
+                        self.apart.push(item.clone());
+                    }
+                }
             }
         }
         ms
@@ -83,18 +105,37 @@ impl Listening {
             self.untold_bound(0)
         };
         self.untold.clear();
+        self.apart.clear();
+        self.more_items = 0;
         self.loose_ms = 0;
         owed
     }
 
-    /// What sending `ms` more of the caller's sound commits.
+    /// What sending `ms` more of the caller's sound commits, all at once.
     pub fn forwarding(&self, ms: u64) -> Usd {
+        let items = self.one_apart().times(more_items(ms));
+        self.streaming(ms).plus(items)
+    }
+
+    /// What sending `ms` more of the caller's sound commits, bit by bit.
+    pub fn streaming(&self, ms: u64) -> Usd {
         self.untold_bound(ms).less(self.untold_bound(0))
     }
 
     /// Caller sound was sent.
     pub fn forwarded(&mut self, ms: u64) {
         self.loose_ms = self.loose_ms.saturating_add(ms);
+        match more_items(ms) {
+            0 => self.after_ms = self.after_ms.saturating_add(ms),
+            more => {
+                self.more_items = self.more_items.saturating_add(more);
+                self.after_ms = 0;
+            }
+        }
+        // By then we have heard of all that it became.
+        if self.after_ms > 2 * IN_FLIGHT_MS {
+            self.more_items = 0;
+        }
     }
 
     /// An item's transcription was reported, or failed: without usage it is charged at its bound. Tells cost and bound; `None`:
@@ -110,6 +151,11 @@ impl Listening {
         let price = self.price?;
         let place = self.untold.iter().position(|(untold, _)| untold == item)?;
         let (_, share_ms) = self.untold.remove(place);
+        let apart = self.apart.iter().position(|apart| apart == item);
+        let rounding_ms = match (apart.map(|place| self.apart.remove(place)), price) {
+            (Some(_), TranscriptionPrice::PerMinute(_)) => ROUNDING_MS,
+            _ => 0,
+        };
         let (told_ms, unit_ms) = match usage {
             None => (share_ms, 1),
             Some(TranscriptionUsage::Tokens { audio_in, .. }) => (
@@ -119,7 +165,7 @@ impl Listening {
             Some(TranscriptionUsage::Duration { millis }) => (*millis, ROUNDING_MS),
         };
         // What was rounded up, or kept from before speech, is nobody else's.
-        let own_ms = share_ms.saturating_add(self.padding_ms);
+        let own_ms = share_ms.saturating_add(self.padding_ms + rounding_ms);
         let at_least_ms = told_ms.saturating_sub(unit_ms - 1);
         let borrowed_ms = self.borrow(at_least_ms.saturating_sub(own_ms));
         if let Some((_, next_ms)) = self.untold.get_mut(place) {
@@ -148,7 +194,18 @@ impl Listening {
     /// one that was closed without new sound has its share in an earlier one.
     fn untold_bound(&self, more_ms: u64) -> Usd {
         let untold: Usd = self.untold.iter().map(|(_, ms)| self.telling(*ms)).sum();
-        untold.plus(self.telling(self.loose_ms.saturating_add(more_ms)))
+        let apart = self.more_items.saturating_add(self.apart.len() as u64);
+        untold
+            .plus(self.telling(self.loose_ms.saturating_add(more_ms)))
+            .plus(self.one_apart().times(apart))
+    }
+
+    /// What an item adds that has no share of its own: what it holds of the sound before it, and what it is rounded up by.
+    fn one_apart(&self) -> Usd {
+        self.price.map_or(Usd::ZERO, |price| match price {
+            TranscriptionPrice::Tokens { .. } => price.bound(self.padding_ms),
+            TranscriptionPrice::PerMinute(_) => price.bound(self.padding_ms + ROUNDING_MS),
+        })
     }
 
     /// The most that transcribing an item out of this much new sound can cost.
@@ -164,6 +221,11 @@ impl Listening {
         self.price
             .map_or(Usd::ZERO, |price| price.bound(self.padding_ms))
     }
+}
+
+/// Items besides the first that this much sound may become.
+fn more_items(ms: u64) -> u64 {
+    ms.saturating_sub(1) / TURN_MS
 }
 
 #[cfg(test)]
@@ -187,6 +249,29 @@ mod tests {
             let (cost, bound) = listening.transcribed(&item.into(), Some(&told)).unwrap();
             assert_eq!((cost, bound), (Usd::from_micros(2), Usd::from_micros(2)));
         }
+    }
+
+    #[test]
+    fn sound_that_was_sent_all_at_once_may_be_as_many_items_as_it_has_seconds() {
+        let mut listening = seconds(1);
+        let sending = listening.forwarding(10_000);
+        listening.forwarded(10_000);
+        let most = listening.bound(0);
+        assert!(sending <= most);
+        let items = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        for item in items {
+            listening.committed_item(&item.into());
+            assert!(listening.bound(0) <= most);
+        }
+        let mut owed = Usd::ZERO;
+        for item in items {
+            // 1.1 seconds each.
+            let told = TranscriptionUsage::Duration { millis: 2_000 };
+            let (cost, bound) = listening.transcribed(&item.into(), Some(&told)).unwrap();
+            assert!(cost <= bound, "{item}");
+            owed = owed.plus(cost);
+        }
+        assert!(owed <= most, "{owed} of {most}");
     }
 
     #[test]

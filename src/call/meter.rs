@@ -206,9 +206,8 @@ impl Meter {
 
     /// What reading the whole memory again can cost, with the sound that may become an item before the answer begins.
     fn reading(&self) -> Usd {
-        // It takes a second of speech and silence, at the least, to make a turn.
-        let loose_ms = self.listening.loose_ms();
-        let loose = self.heard(loose_ms, 1 + loose_ms / 1_000);
+        let items = self.listening.items_to_come();
+        let loose = self.heard(self.listening.loose_ms(), items);
         self.memory.and(loose).cost(&self.model)
     }
 
@@ -225,7 +224,7 @@ impl Meter {
     /// The money an answer of this length needs: its own bound, and what transcribing the caller can cost for as long as it is
     /// spoken, and a little longer. Else listening to the caller, who may cut in, would have to wait for the report.
     pub fn room_for(&self, tokens: u64) -> Usd {
-        let flat = self.reading().plus(self.forwarding(LISTENING_MS));
+        let flat = self.reading().plus(self.listening.streaming(LISTENING_MS));
         flat.plus(self.spoken_and_listened().times(tokens))
     }
 
@@ -293,11 +292,13 @@ impl Meter {
                     let after = memory_after(usage).and(self.since);
                     let lowers = complete && usage.text_in + usage.audio_in + usage.unknown_in > 0;
                     self.look_at_cache(usage);
-                    self.memory = if lowers { after } else { after.or(self.memory) };
+                    // One that was cut short need not say all that it read, and has still written what it wrote.
+                    let before = self.memory.and(written(usage));
+                    self.memory = if lowers { after } else { after.or(before) };
                 }
                 None => self.remember(Memory {
                     text: 0,
-                    audio: open.max_output_tokens,
+                    audio: open.max_output_tokens.saturating_add(ITEM_TOKENS),
                 }),
             }
         }
@@ -352,7 +353,7 @@ impl Meter {
         self.remember(usage.map_or(
             Memory {
                 text: 0,
-                audio: max_output_tokens,
+                audio: max_output_tokens.saturating_add(ITEM_TOKENS),
             },
             memory_after,
         ));
@@ -431,18 +432,21 @@ fn speech(price: &ModelPrice, tokens: u64) -> Usd {
     })
 }
 
-/// The memory as an answer leaves it: all that it read, and all that it wrote, which is an item.
-fn memory_after(usage: &Usage) -> Memory {
-    let audio = [
-        usage.audio_in,
-        usage.image_in,
-        usage.unknown_in,
-        usage.audio_out,
-        usage.unknown_out,
-        ITEM_TOKENS,
-    ];
+/// What an answer adds to the memory: all that it wrote, which is an item.
+fn written(usage: &Usage) -> Memory {
+    let spoken = usage.audio_out.saturating_add(usage.unknown_out);
     Memory {
-        text: usage.text_in.saturating_add(usage.text_out),
-        audio: audio.into_iter().fold(0, u64::saturating_add),
+        text: usage.text_out,
+        audio: spoken.saturating_add(ITEM_TOKENS),
     }
+}
+
+/// The memory as an answer leaves it: all that it read, and all that it wrote.
+fn memory_after(usage: &Usage) -> Memory {
+    let heard = usage.audio_in.saturating_add(usage.image_in);
+    let read = Memory {
+        text: usage.text_in,
+        audio: heard.saturating_add(usage.unknown_in),
+    };
+    read.and(written(usage))
 }

@@ -172,7 +172,9 @@ impl Rules {
         meter.ask(1, shortest);
         // Without a usage the greeting is charged, and remembered, as the most it could have been.
         meter.report(1, None, true);
-        meter.forwarded(QUESTION_MS);
+        for _ in 0..QUESTION_MS / FRAME_MS {
+            meter.forwarded(FRAME_MS);
+        }
         meter.committed_item(&Id::from("question"));
         meter
             .committed()

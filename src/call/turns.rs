@@ -5,6 +5,7 @@
 //! billed, but nothing more of it is played.
 
 use crate::units::Id;
+use std::collections::VecDeque;
 
 /// An answer asked for and not yet reported.
 #[derive(Clone, Debug)]
@@ -21,10 +22,15 @@ pub struct Answer {
     pub goodbye: bool,
 }
 
+/// Reported answers that are remembered by name.
+const REMEMBERED: usize = 64;
+
 /// The state of the conversation's floor.
 #[derive(Clone, Debug, Default)]
 pub struct Turns {
     answers: Vec<Answer>,
+    /// The last answers that were reported: their numbers and names.
+    reported: VecDeque<(u64, Id)>,
     next_nonce: u64,
     /// The caller is speaking.
     pub caller_speaks: bool,
@@ -85,16 +91,35 @@ impl Turns {
         self.answers.iter_mut().find(|answer| !answer.goodbye)
     }
 
-    /// The nonce of the open answer that this response gives.
+    /// The nonce of the answer that this response gives, or gave.
     pub fn nonce_of(&self, response: &Id) -> Option<u64> {
         let gives = |answer: &&Answer| answer.response.as_ref() == Some(response);
-        self.answers.iter().find(gives).map(|answer| answer.nonce)
+        let open = self.answers.iter().find(gives).map(|answer| answer.nonce);
+        let mut reported = self.reported.iter().filter(|(_, name)| name == response);
+        open.or_else(|| reported.next_back().map(|(nonce, _)| *nonce))
     }
 
     /// Whether the answer asked for under this nonce has begun.
     pub fn has_begun(&self, nonce: u64) -> bool {
         let same = |answer: &Answer| answer.nonce == nonce && answer.response.is_some();
         self.answers.iter().any(same)
+    }
+
+    /// An answer asked for under this nonce was reported under this name.
+    pub fn was_reported(&mut self, nonce: u64, response: &Id) {
+        if self.reported.len() == REMEMBERED {
+            self.reported.pop_front();
+        }
+        self.reported.push_back((nonce, response.clone()));
+    }
+
+    /// Whether this is an answer of its own under a number that another has, or had: nobody asked for two.
+    pub fn is_second(&self, nonce: u64, response: &Id) -> bool {
+        let open = self.answers.iter();
+        let open = open.filter_map(|answer| Some((answer.nonce, answer.response.as_ref()?)));
+        let reported = self.reported.iter().map(|(nonce, name)| (*nonce, name));
+        let mut names = open.chain(reported).filter(|(known, _)| *known == nonce);
+        !response.as_str().is_empty() && names.any(|(_, name)| name != response)
     }
 
     /// Whether this nonce was ever used.

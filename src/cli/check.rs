@@ -275,7 +275,7 @@ mod tests {
               model main
                 speaks       gpt-realtime-2.1 as marin; gpt-4o-mini-transcribe transcribes
                 price        32.00 a million tokens heard, 64.00 spoken, 4.00 of text read (checked 2026-11-22)
-                smallest cap 0.067628 USD: a minute, a greeting, one answer and a goodbye
+                smallest cap 0.068076 USD: a minute, a greeting, one answer and a goodbye
                 set aside    0.01884 USD for the goodbye
                 the cap      is 7.3 times the smallest
 
@@ -404,8 +404,8 @@ mod tests {
               -> lower it, or raise end
 
             RINGFENCE__AGENT__FRONT_DESK__CAP__SPEND__END
-              0.03 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.067628 USD
-              -> write at least 0.067628, or choose a cheaper model
+              0.03 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.068076 USD
+              -> write at least 0.068076, or choose a cheaper model
 
             3 things to mend before the server starts.
         "#]].assert_eq(&text);

@@ -12,7 +12,7 @@ use crate::sim::phone::call::Wires;
 use crate::sim::phone::rest::RestServer;
 use crate::sim::phone::{self, report::Report};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpListener;
@@ -102,26 +102,29 @@ pub fn settings(
     model: SocketAddr,
     rest: &str,
 ) -> Result<config::Settings, String> {
+    let file = file(plan, listen, model, rest);
+    config::parse("the plan", &file, variables(plan)).map_err(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        told.join("\n")
+    })
+}
+
+/// The configuration's file of a planned world; what the plan has set besides is in the [`variables`].
+pub fn file(plan: &Plan, listen: SocketAddr, model: SocketAddr, rest: &str) -> String {
+    text(listen, model, rest) + &plan.more
+}
+
+/// The environment of a planned world's server.
+pub fn variables(plan: &Plan) -> Vec<(String, String)> {
     let secrets = [
         ("OPENAI_API_KEY", "sk-simulated"),
         ("TWILIO_ACCOUNT_SID", ACCOUNT),
         ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
     ];
-    let own = plan
-        .settings
-        .iter()
-        .map(|(key, value)| (variable(key), value.clone()));
     let secrets = secrets.map(|(name, value)| (name.to_string(), value.to_string()));
-    let variables = secrets.into_iter().chain(own);
-    config::parse(
-        "the plan",
-        &(text(listen, model, rest) + &plan.more),
-        variables,
-    )
-    .map_err(|mistakes| {
-        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        told.join("\n")
-    })
+    let own = plan.settings.iter();
+    let own = own.map(|(key, value)| (variable(key), value.clone()));
+    secrets.into_iter().chain(own).collect()
 }
 
 /// A model's setup with the built-in prices.
@@ -242,11 +245,14 @@ impl World {
 }
 
 /// A folder that is gone with its world.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
     /// Where temporary files go, or, in an image that has no such place, where the ledger would be.
-    fn new() -> Result<Folder, String> {
+    ///
+    /// # Errors
+    /// Neither place takes one.
+    pub fn new() -> Result<Folder, String> {
         let name = format!("ringfence-world-{}", crate::admission::new_token());
         let places = [std::env::temp_dir(), PathBuf::from("data")];
         let mut folders = places.iter().map(|place| place.join(&name));
@@ -254,6 +260,11 @@ impl Folder {
             .find(|folder| std::fs::create_dir(folder).is_ok())
             .map(Folder)
             .ok_or_else(|| format!("no folder can be made in {} or data", places[0].display()))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

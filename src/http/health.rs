@@ -15,6 +15,12 @@ pub async fn alive() -> &'static str {
 pub async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.admission.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if *health.ledger_failing.borrow() {
+        // Whatever cannot be written down is not begun.
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the ledger cannot be written\n",
+        )
     } else {
         (StatusCode::OK, "ready\n")
     }

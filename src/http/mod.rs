@@ -25,7 +25,7 @@ use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use true_up::TrueUp;
 
 /// The largest webhook body: carriers post a few kilobytes.
@@ -58,6 +58,8 @@ pub struct Doors {
 pub struct Health {
     /// Says whether new calls are taken.
     pub admission: Arc<Admission>,
+    /// Says whether the ledger cannot be written, so that no call can begin.
+    pub ledger_failing: watch::Receiver<bool>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Says what is promised to calls that are going on.

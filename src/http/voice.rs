@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tracing::Instrument;
 
 /// What is said to a caller whose call's own process is no longer there to say it.
@@ -42,6 +43,11 @@ pub async fn offered(
     };
     match decide(&doors, &offer) {
         Decided::Answer(answer) => document(answer),
+        Decided::Await(mut answer) => {
+            let answered = answer.wait_for(Option::is_some).await;
+            let answered = answered.ok().and_then(|answer| answer.clone());
+            document(answered.unwrap_or_else(|| doors.carrier.reject()))
+        }
         Decided::Begin(seated) => {
             // A task of its own: a carrier that does not wait for the answer must not leave half a call behind.
             let beginning = tokio::spawn(begin(doors.clone(), offer, *seated));
@@ -54,6 +60,8 @@ pub async fn offered(
 enum Decided {
     /// This is the answer.
     Answer(Document),
+    /// The answer is what the same call is being answered already.
+    Await(watch::Receiver<Option<Document>>),
     /// It has a seat, and begins when that is written down.
     Begin(Box<Seated>),
 }
@@ -65,6 +73,7 @@ struct Seated {
     labels: Arc<Labels>,
     seat: Seat,
     document: Document,
+    answer: watch::Sender<Option<Document>>,
 }
 
 fn decide(doors: &Doors, offer: &Offer) -> Decided {
@@ -85,7 +94,7 @@ fn decide(doors: &Doors, offer: &Offer) -> Decided {
             cap_usd = %cap,
             left_usd = %cap,
         );
-        return Decided::Answer(listed.document);
+        return Decided::Await(listed.answer);
     }
     if let Some(refusal) = doors.switchboard.find_refused(&offer.carrier_call) {
         return Decided::Answer(refusal);
@@ -116,15 +125,15 @@ fn seat(doors: &Doors, offer: &Offer, admitted: Admitted) -> Decided {
     tell_offer(offer, &labels, &admitted.model.name, &admitted.grant);
     let token = new_token();
     let document = doors.carrier.connect(&token);
-    let seat = doors
-        .switchboard
-        .seat(labels.clone(), token, document.clone());
+    let (answer, answered) = watch::channel(None);
+    let seat = doors.switchboard.seat(labels.clone(), token, answered);
     Decided::Begin(Box::new(Seated {
         admitted,
         new_dialect,
         labels,
         seat,
         document,
+        answer,
     }))
 }
 
@@ -136,10 +145,13 @@ async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Document {
         labels,
         seat,
         document,
+        answer,
     } = seated;
     let opened = opened(&doors, &offer, &admitted);
     let Ok(recorder) = doors.ledger.begin(&opened).await else {
-        return unseat(&doors, &offer, admitted);
+        let refusal = unseat(&doors, &offer, admitted);
+        answer.send_replace(Some(refusal.clone()));
+        return refusal;
     };
     let carrier = doors.carrier.clone();
     let line = Line::new(
@@ -178,6 +190,7 @@ async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Document {
         drop(admitted.slot);
         doors.switchboard.forget(&labels.carrier_call).await;
     });
+    answer.send_replace(Some(document.clone()));
     document
 }
 
@@ -302,6 +315,8 @@ pub async fn ended(
     };
     let sentence = match doors.switchboard.find(&carrier_call) {
         Some(listed) => listed.last_words.get().cloned().flatten(),
+        // A call that was settled has nothing left to pay a sentence with; one that was lost was charged for it.
+        None if doors.ledger.has_ended(&carrier_call).await => None,
         None => Some(INTERRUPTED.to_string()),
     };
     document(doors.carrier.farewell(sentence.as_deref()))

@@ -179,6 +179,17 @@ impl Ledger {
         books.call_of(carrier_call.as_str()).await
     }
 
+    /// Whether the call that the carrier knows by this name came to an end of its own, and is settled. A ledger that cannot be read
+    /// does not know of it.
+    pub async fn has_ended(&self, carrier_call: &Id) -> bool {
+        let ended = async {
+            let mut books = Books::open(&self.0.path).await.ok()?;
+            let entries = books.call(carrier_call.as_str()).await.ok()?;
+            Some(entries.iter().any(|entry| entry.event == "call.ended"))
+        };
+        ended.await.unwrap_or(false)
+    }
+
     /// Closes a call whose process died: charged for what it spent, for what it may owe, and for the carrier's minutes until the
     /// carrier ended it, which is when its own limit was reached unless it says how long the call lasted. Told in [`Lost`].
     ///

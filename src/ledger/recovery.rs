@@ -197,8 +197,13 @@ pub(super) fn charge(entries: &[Entry], is_whole: bool, duration_s: Option<u64>)
     };
     let known = tally.model.plus(tally.transcription).plus(tally.carrier);
     let spent = known.max(tally.spent);
+    // The webhook may have been answered before the first minute was written down.
+    let first = match (tally.minutes, duration_s) {
+        (0, None) => money(&prices, "minute_nanos"),
+        _ => Usd::ZERO,
+    };
     let owed = match is_whole {
-        true => tally.granted.min(spent.plus(tally.reserved).plus(say)),
+        true => (tally.granted).min(spent.plus(tally.reserved).plus(say).plus(first)),
         false => tally.granted,
     };
     let ended_ms = match (duration_s, tally.limit_ms) {
@@ -301,5 +306,12 @@ mod tests {
         assert_eq!(charge(&call, true, Some(61)).ran_on_minutes, 1);
         assert_eq!(charge(&call, true, Some(3)).ran_on_minutes, 0);
         assert_eq!(charge(&lines(&[minute()]), true, None).ran_on_minutes, 0);
+    }
+
+    #[test]
+    fn a_call_that_was_answered_the_moment_its_process_died_is_charged_its_first_minute() {
+        let spent = |duration_s| charge(&lines(&[]), true, duration_s).spent();
+        assert_eq!(spent(None), Usd::from_nanos(10 + 5));
+        assert_eq!(spent(Some(0)), Usd::from_nanos(5));
     }
 }

@@ -77,6 +77,18 @@ async fn every_cent_of_a_real_call_can_be_made_again_and_a_restart_remembers_it(
     assert_eq!(end["spent_nanos"], spent.nanos());
     let world = World::start(&plan(&shelf, &[])).await.expect("a world");
     assert_eq!(world.server.budget.spent(), spent);
+    // It is settled: a late question of the carrier is not answered with a sentence that somebody would have to pay.
+    let late = posts(world.server.address, "ended", &call).await;
+    let late = late.text().await.expect("a document");
+    assert!(late.contains("<Hangup") && !late.contains("<Say"), "{late}");
+    let strange = posts(
+        world.server.address,
+        "ended",
+        "CA0000000000000000000000000000000f",
+    )
+    .await;
+    let strange = strange.text().await.expect("a document");
+    assert!(strange.contains("<Say"), "{strange}");
     world.stop().await;
 }
 
@@ -117,6 +129,10 @@ async fn call_without_store(shelf: &Shelf, hang_up: bool) -> (World, Option<Endi
     let other = holds(shelf).await;
     calling.await.expect("no panic").expect("a call");
     until("the line is free", || world.server.calls() == 0).await;
+    let ready = format!("http://{}/readyz", world.server.address);
+    let client = reqwest::Client::builder().no_proxy().build();
+    let answer = client.expect("a client").get(ready).send().await;
+    assert_eq!(answer.expect("an answer").status().as_u16(), 503);
     // A call that is offered now is not begun.
     let mut late = world.phone();
     says(&mut late, 1);
@@ -208,8 +224,13 @@ fn free_port() -> SocketAddr {
 }
 
 /// Offers a call, as the carrier does.
-async fn offers(server: SocketAddr, call: &str) -> u16 {
-    let url = format!("http://{server}/twilio/voice");
+async fn offers(server: SocketAddr, call: &str) -> reqwest::Response {
+    posts(server, "voice", call).await
+}
+
+/// What the carrier posts to one of its doors.
+async fn posts(server: SocketAddr, door: &str, call: &str) -> reqwest::Response {
+    let url = format!("http://{server}/twilio/{door}");
     let fields = [
         ("AccountSid", ACCOUNT),
         ("CallSid", call),
@@ -223,7 +244,32 @@ async fn offers(server: SocketAddr, call: &str) -> u16 {
     let client = reqwest::Client::builder().no_proxy().build();
     let request = client.expect("a client").post(&url).form(&fields);
     let answer = request.header("X-Twilio-Signature", signed).send().await;
-    answer.expect("an answer").status().as_u16()
+    answer.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_offered_again_is_not_answered_either_before_its_grant_is_on_disk() {
+    let shelf = Shelf::new();
+    let world = World::start(&plan(&shelf, &[])).await.expect("a world");
+    let (server, call) = (world.server.address, "CA00000000000000000000000000000002");
+    let other = holds(&shelf).await;
+    let first = tokio::spawn(offers(server, call));
+    until("it is seated", || !world.server.budget.reserved().is_zero()).await;
+    let again = tokio::time::timeout(Duration::from_millis(300), offers(server, call)).await;
+    assert!(again.is_err(), "nothing is on disk: {again:?}");
+    drop(other);
+    let first = first
+        .await
+        .expect("no panic")
+        .text()
+        .await
+        .expect("a document");
+    let again = offers(server, call).await.text().await.expect("another");
+    assert!(
+        first.contains("<Stream") && first == again,
+        "{first} {again}"
+    );
+    world.stop().await;
 }
 
 async fn listens(server: SocketAddr) {
@@ -251,7 +297,7 @@ async fn a_server_killed_as_it_answers_has_the_grant_on_disk_and_the_next_one_se
     let address = free_port();
     let mut program = serve(&shelf, address, model_address, rest.base());
     listens(address).await;
-    assert_eq!(offers(address, call).await, 200);
+    assert_eq!(offers(address, call).await.status(), 200);
     program.kill().expect("killed");
     program.wait().expect("gone");
     let path: PathBuf = shelf.folder.join("data/ringfence.db");

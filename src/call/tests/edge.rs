@@ -2,9 +2,16 @@
 
 use super::money::{capped, check_with};
 use super::script::{cents, play, rules};
+use crate::call::invariants::Checker;
+use crate::call::record::What;
 use crate::call::rules::{Cap, Edge, Rules};
-use crate::units::Usd;
+use crate::call::{Call, Input, Output, Ticket};
+use crate::carrier;
+use crate::pricing::Usage;
+use crate::realtime::{Event, Status};
+use crate::units::{CallTime, Id, Usd};
 use expect_test::expect;
+use std::sync::Arc;
 
 /// Two turns of talk: each a second of the caller, and an answer of two seconds whose report says what was read and from where.
 const TWO_TURNS: &str = "
@@ -147,6 +154,108 @@ fn a_second_report_after_the_end_changes_nothing() {
     ",
     );
     assert_eq!(twice.matches("fact      turn").count(), 1);
+}
+
+#[test]
+fn an_operator_who_hangs_up_twice_does_not_wait_for_reports() {
+    let told = play(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.1  realtime  turn you-1
+        2.0  operator  hangs-up
+        2.1  operator  hangs-up
+        2.2  operator  hangs-up
+    ",
+    );
+    assert!(told.contains("2.1    fact      unreported"), "{told}");
+    assert!(told.ends_with("2.1    over      Stopped\n"), "{told}");
+}
+
+/// A response of this name that repeats the number of our first request.
+fn second(name: &str, done: bool) -> Input {
+    let (response, nonce) = (Id::from(name), Some(1));
+    Input::Realtime(match done {
+        false => Event::ResponseStarted { response, nonce },
+        true => Event::ResponseDone {
+            response,
+            nonce,
+            status: Status::Completed,
+            usage: Some(Usage {
+                audio_out: 10,
+                ..Usage::default()
+            }),
+        },
+    })
+}
+
+#[test]
+fn a_second_answer_under_a_number_of_ours_is_one_that_nobody_asked_for() {
+    for between in [true, false] {
+        let mut call = Call::new(Ticket {
+            call: "rf-1".into(),
+            rules: Arc::new(rules()),
+            granted: cents(500),
+        });
+        let turn = Event::Committed { item: "you".into() };
+        let mut inputs = vec![
+            Input::Carrier(carrier::Event::Started),
+            Input::Realtime(Event::Configured(Ok(()))),
+            Input::Realtime(turn),
+            second("a", false),
+            second("a", true),
+            second("b", false),
+            second("b", true),
+            second("b", true),
+            second("a", true),
+        ];
+        if between {
+            inputs.swap(4, 5);
+        }
+        let (mut told, mut checker) = (Vec::new(), Checker::default());
+        for input in inputs {
+            let mut outputs = Vec::new();
+            call.handle(CallTime::ZERO, input.clone(), &mut outputs);
+            let fine = checker.check(&call, CallTime::ZERO, &input, &outputs);
+            assert_eq!(fine, Ok(()));
+            told.append(&mut outputs);
+        }
+        let count = |is: fn(&What) -> bool| {
+            let facts = told
+                .iter()
+                .filter(|it| matches!(it, Output::Record(fact) if is(&fact.what)));
+            facts.count()
+        };
+        assert_eq!(count(|what| matches!(what, What::Turn(_))), 2);
+        assert!(count(|what| matches!(what, What::BoundBroken { .. })) > 0);
+    }
+}
+
+#[test]
+fn what_an_answer_wrote_is_remembered_however_little_its_report_says_it_read() {
+    for (report, remembered) in [
+        ("done r1 cancelled 0 0 0 300", 300),
+        ("done r1 cancelled 10 10 0 300", 300),
+        ("done r1 completed", 1024),
+    ] {
+        let script = format!(
+            "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        2.0  realtime  {report}
+        3.0  realtime  turn you-2
+        3.1  realtime  began r2
+        4.0  realtime  done r2 completed 200 {} 0 1024
+        ",
+            14 + 2 * 22 + remembered + 14
+        );
+        let told = play(rules(), cents(500), &script);
+        assert!(!told.contains("bound-broken"), "{told}");
+    }
 }
 
 #[test]

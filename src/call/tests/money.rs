@@ -341,7 +341,7 @@ fn a_report_of_an_answer_that_was_never_computed_does_not_shrink_the_memory() {
             3.0    realtime  respond r2 max 477
             3.3    fact      turn
             3.95   realtime  append-silence 1000ms
-            4.0    realtime  respond r3 max 461
+            4.0    realtime  respond r3 max 454
         "#]],
     );
 }
@@ -373,6 +373,25 @@ fn two_turns_out_of_one_stretch_of_sound_are_both_paid_for() {
             0.8    fact      transcribed $0.00016
         "#]],
     );
+}
+
+#[test]
+fn what_was_said_while_the_model_was_being_reached_may_become_nine_turns_at_once() {
+    let told = play(
+        rules(),
+        cents(500),
+        "
+        0.0  carrier   started
+        0.1  carrier   heard 10.0s
+        0.2  realtime  ready
+        0.5  realtime  turn you-1
+        0.5  realtime  turn you-2
+        0.5  realtime  began r1
+        0.9  realtime  done r1 completed 200 240 0 1024
+    ",
+    );
+    // 14 for the settings' borders, 100 for ten seconds, and nine times 14 for the turns' borders.
+    assert!(!told.contains("bound-broken"), "{told}");
 }
 
 #[test]

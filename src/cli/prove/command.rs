@@ -7,7 +7,7 @@ use super::crowd;
 use super::draw::{BUNCHED, LINEAR};
 use super::hazards::{self, HAZARDS, Hazard};
 use super::tally::{Farewells, Tally, see};
-use super::{sockets, usable};
+use super::{kills, sockets, usable};
 use crate::pricing::PriceBook;
 use clap::builder::PossibleValuesParser;
 use std::collections::BTreeMap;
@@ -40,6 +40,9 @@ pub struct ProveArguments {
     /// How many calls to make over real sockets as well, in real time, against the whole server; twenty seconds for each dozen.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000))]
     sockets: u64,
+    /// How many servers to kill in the middle of their calls, as processes of their own: some three seconds each, six at a time.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000))]
+    kills: u64,
 }
 
 /// Makes the calls and prints what came of them; fails when a promise was not kept.
@@ -68,19 +71,38 @@ pub fn run(arguments: &ProveArguments) -> ExitCode {
         None => arguments.talks,
         Some(_) => 0,
     };
-    let told = told.and_then(|()| match talks {
+    let cases = match talks {
+        0 => Vec::new(),
+        talks => usable::measure(talks),
+    };
+    let told = told.and_then(|()| match cases.len() {
         0 => Ok(()),
-        talks => usable::tell(&usable::measure(talks), &mut io::stdout().lock()),
+        _ => usable::tell(&cases, &mut io::stdout().lock()),
     });
     let performed = match arguments.sockets {
         0 => Some(Tally::default()),
         calls => perform(calls, arguments.seed),
     };
     let kept = performed.is_some_and(|tally| tally.is_kept());
+    let killed = match arguments.kills {
+        0 => true,
+        kills => kill(kills, arguments.seed),
+    };
+    let kept = kept && killed && cases.iter().all(usable::Case::is_reached);
     match told {
         Ok(()) if kept && proof.is_kept() => ExitCode::SUCCESS,
         Ok(()) | Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Kills servers that are processes of this very program, and prints what came of it; tells whether every promise was kept.
+fn kill(kills: u64, seed: u64) -> bool {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let (Ok(runtime), Ok(program)) = (runtime.enable_all().build(), std::env::current_exe()) else {
+        return false;
+    };
+    let kills = runtime.block_on(kills::prove(&program, kills, seed));
+    kills.tell(&mut io::stdout().lock()).is_ok() && kills.is_kept()
 }
 
 /// Makes calls over sockets and prints what came of them; `None` when there is nothing to make them with.

@@ -10,6 +10,7 @@ pub mod crowd;
 pub mod draw;
 pub mod hazards;
 pub mod judge;
+pub mod kills;
 pub mod sockets;
 pub mod stage;
 pub mod tally;

@@ -98,7 +98,7 @@ pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
 }
 
 /// `a - b` in nano-dollars.
-fn difference(a: Usd, b: Usd) -> i64 {
+pub fn difference(a: Usd, b: Usd) -> i64 {
     let whole = |amount: Usd| i64::try_from(amount.nanos()).unwrap_or(i64::MAX);
     whole(a.less(b)) - whole(b.less(a))
 }

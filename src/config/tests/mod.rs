@@ -133,7 +133,7 @@ fn the_smallest_cap_is_what_its_parts_cost() {
     let question = 10_800 / 100 * 8;
     // The same again, the greeting, ten seconds of question; and listening while it is answered, and ten seconds longer.
     let listening = 160 * 4 + 10_800 / 100 * 8;
-    let answer = text * 4 + (14 + 14 + 160 + 100 + item + item) * 32 + 160 * 64 + listening;
+    let answer = text * 4 + (14 + 14 + 160 + 14 + 100 + item + item) * 32 + 160 * 64 + listening;
     let spare = 8 * 8;
     let micros = minute + set_aside + greeting + question + answer + spare;
     assert_eq!(model.smallest_cap, Usd::from_micros(micros));

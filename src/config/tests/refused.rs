@@ -113,10 +113,10 @@ fn a_cap_that_cannot_pay_for_a_call_is_refused_with_the_least_that_can() {
         "[agent.front-desk.cap]\nspend = { end = 0.05 }\n[budget]\ncaller_day_usd = 0.01",
         expect![[r#"
             ringfence.toml:10 [agent.front-desk.cap] spend.end
-              0.05 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.0673 USD
-              -> write at least 0.0673, or choose a cheaper model
+              0.05 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.067748 USD
+              -> write at least 0.067748, or choose a cheaper model
             ringfence.toml:12 [budget] caller_day_usd
-              0.01 USD cannot pay for one call to front-desk, which takes at least 0.0673 USD
+              0.01 USD cannot pay for one call to front-desk, which takes at least 0.067748 USD
               -> raise it"#]],
     );
 }
@@ -442,8 +442,8 @@ fn an_edge_that_does_not_fit_the_model_is_told() {
         "[agent.front-desk.edge]\nshorten = false\n[agent.front-desk.cap]\nspend = { end = 0.20 }",
         expect![[r#"
             ringfence.toml:12 [agent.front-desk.cap] spend.end
-              0.20 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.208996 USD
-              -> write at least 0.208996, or choose a cheaper model"#]],
+              0.20 USD cannot pay for a greeting, one answer and a goodbye with model main: that takes 0.209444 USD
+              -> write at least 0.209444, or choose a cheaper model"#]],
     );
 }
 
