@@ -19,6 +19,9 @@ const MAX_FAILURES: u32 = 3;
 /// So long an answer may be open, at most as a rule, and the call's ending after it.
 const OPEN_MS: u64 = 30_000;
 
+/// A rate is told as if at least so long had passed: one answer in the first second is not sixty a minute.
+const LEAST_BURN_MS: u64 = 10_000;
+
 /// With room for fewer of the shortest answers than this, the memory is made smaller.
 const SHORT_ANSWERS: u64 = 3;
 
@@ -285,9 +288,10 @@ impl Call {
         self.record(What::Turn(turn), out);
     }
 
-    /// What the last minute cost, or the call so far scaled to a minute.
+    /// What a minute costs now: the carrier's, and what the last minute of talk came to, or the call so far scaled to a minute. The
+    /// carrier's comes in steps, so it is counted as what it is, and not as a fortune in the first second.
     fn burn_per_minute(&mut self) -> Usd {
-        let spent = self.spent();
+        let talk = self.spent().less(self.meter.cost().carrier);
         while self
             .spent_before
             .get(1)
@@ -295,19 +299,20 @@ impl Call {
         {
             self.spent_before.pop_front();
         }
-        let (since, before) = *self
-            .spent_before
-            .front()
-            .unwrap_or(&(CallTime::ZERO, Usd::ZERO));
+        if self.spent_before.is_empty() {
+            self.spent_before.push_back((CallTime::ZERO, Usd::ZERO));
+        }
+        let (since, before) = self.spent_before[0];
         if self
             .spent_before
             .back()
             .is_none_or(|(at, _)| self.now.since(*at) >= 1_000)
         {
-            self.spent_before.push_back((self.now, spent));
+            self.spent_before.push_back((self.now, talk));
         }
-        let elapsed_ms = self.now.since(since).max(1_000);
-        Usd::from_nanos(spent.less(before).nanos().saturating_mul(60_000) / elapsed_ms)
+        let elapsed_ms = self.now.since(since).max(LEAST_BURN_MS);
+        let burned = talk.less(before).nanos().saturating_mul(60_000) / elapsed_ms;
+        Usd::from_nanos(burned).plus(self.rules.minute)
     }
 
     pub(super) fn look_at_bound(&mut self, cost: Usd, bound: Usd, out: &mut Vec<Output>) {

@@ -173,7 +173,7 @@ pub struct Call {
     settled: bool,
     /// What the last fact covers: spent and reserved.
     covered: Usd,
-    /// What had been spent, once a second or less often, for the last minute.
+    /// What had been spent on talk, once a second or less often, for the last minute.
     spent_before: VecDeque<(CallTime, Usd)>,
 }
 

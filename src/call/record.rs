@@ -197,7 +197,7 @@ pub struct Turn {
     pub cost: Usd,
     /// The last words of the call.
     pub goodbye: bool,
-    /// What the last minute cost, or what a minute would cost at that rate when the call is younger.
+    /// What a minute costs at the present rate: the carrier's, and the talk of the last one, or of the call so far.
     pub burn_per_minute: Usd,
     /// Seconds until the first of the caps, at that rate.
     pub seconds_left: u64,

@@ -1,9 +1,9 @@
 //! The edge of the budget, and what comes after the end: old sound becomes words, and late reports still count.
 
 use super::money::{capped, check_with};
-use super::script::{cents, play, rules};
+use super::script::{cents, outputs, play, rules};
 use crate::call::invariants::Checker;
-use crate::call::record::What;
+use crate::call::record::{Turn, What};
 use crate::call::rules::{Cap, Edge, Rules};
 use crate::call::{Call, Input, Output, Ticket};
 use crate::carrier;
@@ -283,4 +283,31 @@ fn an_agent_that_may_not_be_brief_says_goodbye_when_a_whole_answer_does_not_fit(
         "{told}"
     );
     assert!(!told.contains("add System"), "{told}");
+}
+
+#[test]
+fn the_rate_tells_what_a_minute_costs_from_the_first_answer_on() {
+    let script = format!(
+        "{TWO_TURNS}
+        4.5  realtime  done r2 completed 150 60 10 40
+        6.5  carrier   played 2:2020:g0
+        "
+    );
+    let outputs = outputs(keeps(2), cents(50), &script);
+    let turn = |(_, output): &(_, Output)| match output {
+        Output::Record(fact) => match &fact.what {
+            What::Turn(Turn {
+                burn_per_minute,
+                seconds_left,
+                ..
+            }) => Some((*burn_per_minute, *seconds_left)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let told: Vec<_> = outputs.iter().filter_map(turn).collect();
+    // An answer of $0.00368 in ten seconds, and a minute of $0.0125; then another of $0.00532, also within the first ten.
+    let expected = [(34_580_000, 298), (66_500_000, 295)];
+    let expected = expected.map(|(nanos, left)| (Usd::from_nanos(nanos), left));
+    assert_eq!(told, expected);
 }

@@ -76,9 +76,20 @@ pub fn check(script: &str, expected: Expect) {
     check_with(rules(), script, expected);
 }
 
-/// Plays the script to a call, waking it at each of its deadlines, and tells everything it did.
+/// Plays the script to a call, and tells everything it did.
 pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
     let mut told = String::new();
+    for (now, output) in outputs(rules, granted, script) {
+        if let Some(line) = tell(&output) {
+            told.push_str(&format!("{:<6} {line}\n", Seconds(now)));
+        }
+    }
+    told
+}
+
+/// Plays the script to a call, waking it at each of its deadlines: everything it did, and when.
+pub fn outputs(rules: Rules, granted: Usd, script: &str) -> Vec<(CallTime, Output)> {
+    let mut all = Vec::new();
     let ticket = Ticket {
         call: "rf-1".into(),
         rules: Arc::new(rules),
@@ -92,9 +103,7 @@ pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
         checker
             .check(call, now, &input, &outputs)
             .unwrap_or_else(|broken| panic!("{broken}"));
-        for line in outputs.iter().filter_map(tell) {
-            told.push_str(&format!("{:<6} {line}\n", Seconds(now)));
-        }
+        all.extend(outputs.into_iter().map(|output| (now, output)));
     };
     feed(&mut call, CallTime::ZERO, Input::Wake);
     for line in script
@@ -118,7 +127,7 @@ pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
     {
         feed(&mut call, due, Input::Wake);
     }
-    told
+    all
 }
 
 /// Seconds as tests write them: `1.0`, `1.06`.
