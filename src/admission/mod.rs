@@ -53,8 +53,6 @@ pub struct Model {
     pub session: Arc<Session>,
     /// What the call may do.
     pub rules: Arc<Rules>,
-    /// The most that one more answer may have to re-read, in tokens (`context_tokens`).
-    pub context_tokens: u64,
     /// A started minute at the carrier when the number called is toll-free.
     pub tollfree_minute: Usd,
     /// What the whole of a smallest useful call costs: greeting, one answer and a goodbye. See `check`.

@@ -66,12 +66,7 @@ impl Call {
         let nonce = self.turns.nonce();
         let bound = self.meter.ask(nonce, fitting);
         self.turns.asked(nonce, false);
-        let asked = What::Asked {
-            nonce,
-            max_output_tokens: fitting,
-            bound,
-        };
-        self.record(asked, out);
+        self.record_asked(nonce, fitting, bound, out);
         self.timers
             .set(Timer::Answer, self.now.plus(self.rules.answer_timeout_ms));
         let max_output_tokens = u32::try_from(fitting).unwrap_or(u32::MAX);
@@ -81,6 +76,22 @@ impl Call {
             kind: RequestKind::Answer,
         };
         out.push(Output::Realtime(ToModel::Respond(request)));
+    }
+
+    /// Before anything is asked for it is written down what it may cost: should the process die, that is charged.
+    pub(super) fn record_asked(
+        &mut self,
+        nonce: u64,
+        max_output_tokens: u64,
+        bound: Usd,
+        out: &mut Vec<Output>,
+    ) {
+        let asked = What::Asked {
+            nonce,
+            max_output_tokens,
+            bound,
+        };
+        self.record(asked, out);
     }
 
     pub(super) fn response_started(
@@ -113,12 +124,7 @@ impl Call {
         let max_output_tokens = u64::from(self.rules.max_output_tokens);
         let bound = self.meter.ask(nonce, max_output_tokens);
         self.turns.asked(nonce, false);
-        let asked = What::Asked {
-            nonce,
-            max_output_tokens,
-            bound,
-        };
-        self.record(asked, out);
+        self.record_asked(nonce, max_output_tokens, bound, out);
         self.turns.started(nonce, &response);
         if let Some(answer) = self.turns.of(&response) {
             answer.unwanted = true;

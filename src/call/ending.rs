@@ -59,12 +59,7 @@ impl Call {
         let max_output_tokens = u64::from(margins.goodbye_tokens);
         let bound = self.meter.ask_goodbye(nonce, max_output_tokens);
         self.turns.asked(nonce, true);
-        let asked = What::Asked {
-            nonce,
-            max_output_tokens,
-            bound,
-        };
-        self.record(asked, out);
+        self.record_asked(nonce, max_output_tokens, bound, out);
         self.timers
             .set(Timer::GoodbyeStart, self.now.plus(margins.goodbye_start_ms));
         self.timers

@@ -101,7 +101,6 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             name: plan.name.clone(),
             dialect: plan.dialect,
             session: Arc::new(session(plan, &words, provider_interrupts)),
-            context_tokens: u64::from(plan.context_tokens),
             smallest_cap: smallest_cap(&rules),
             tollfree_minute: line.tollfree_minute(),
             rules: Arc::new(rules),
@@ -335,9 +334,9 @@ fn weigh(section: &Section<'_>, agent: &Agent) {
     }
     for model in priced {
         let end = model.rules.spend.end;
-        let reread = Usd::from_nanos(model.rules.model.audio_in).times(model.context_tokens);
+        let reread = Usd::from_nanos(model.rules.model.audio_in).times(model.rules.context_tokens);
         if reread.times(6) > end {
-            let tokens = model.context_tokens;
+            let tokens = model.rules.context_tokens;
             spend.warn("end", &format!(
                 "with model {}, one answer may have to read {tokens} tokens of sound again for {reread} USD, more than a \
                  sixth of the cap; lower context_tokens or raise the cap", model.name));

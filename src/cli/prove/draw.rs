@@ -114,6 +114,17 @@ impl Lot {
         Ok(model)
     }
 
+    /// The plan with its cap, and with how the model behaves: for a server that reads it anew.
+    pub fn whole_plan(&mut self, hazard: &Hazard) -> Plan {
+        let mut plan = self.plan.clone();
+        let warn = Usd::from_nanos(self.cap.nanos() / 5 * 4);
+        for (key, amount) in [("cap.spend.warn", warn), ("cap.spend.end", self.cap)] {
+            plan.settings.push(setting(key, amount));
+        }
+        plan.model = self.words(hazard);
+        plan
+    }
+
     /// Draws how the model behaves, in the simulator's words.
     pub fn words(&mut self, hazard: &Hazard) -> String {
         words(hazard, &mut self.dice)

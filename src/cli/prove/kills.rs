@@ -211,12 +211,7 @@ async fn kill(
     seed: u64,
 ) -> Result<Killed, String> {
     let mut lot = Lot::new(hazard, book, seed, Some(LONGEST_MS))?;
-    let mut plan = lot.plan.clone();
-    let warn = Usd::from_nanos(lot.cap.nanos() / 5 * 4);
-    for (key, amount) in [("cap.spend.warn", warn), ("cap.spend.end", lot.cap)] {
-        plan.settings.push((key.to_string(), amount.to_string()));
-    }
-    plan.model = lot.words(hazard);
+    let plan = lot.whole_plan(hazard);
     let scene = Scene::set(plan).await?;
     let address = free_port().await?;
     let mut first = scene.start(program, address)?;

@@ -74,12 +74,7 @@ pub async fn prove(calls: u64, seed: u64) -> Tally {
 /// Makes the call of this hazard and seed. The settings, the manners and the caller repeat; the moments do not.
 async fn drawn(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Seen, String> {
     let mut lot = Lot::new(hazard, book, seed, Some(LONGEST_MS))?;
-    let mut plan = lot.plan.clone();
-    let warn = Usd::from_nanos(lot.cap.nanos() / 5 * 4);
-    for (key, amount) in [("cap.spend.warn", warn), ("cap.spend.end", lot.cap)] {
-        plan.settings.push((key.to_string(), amount.to_string()));
-    }
-    plan.model = lot.words(hazard);
+    let plan = lot.whole_plan(hazard);
     let (minute, say) = (lot.minute, lot.say);
     let outcome = ring(&plan, |mut phone| {
         lot.caller(hazard, &mut phone);
