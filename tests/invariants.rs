@@ -335,7 +335,7 @@ fn run(seed: u64) -> Result<Vec<Output>, String> {
     let orderly = random.chance(80);
     let mut opening = vec![
         Input::Realtime(realtime::Event::Configured(Ok(()))),
-        Input::Realtime(realtime::Event::Created),
+        Input::Realtime(realtime::Event::Created { expires_at_s: None }),
         Input::Carrier(carrier::Event::Started),
         Input::Wake,
     ];

@@ -4,6 +4,7 @@
 //! state of its filters kept between them, so that nobody can hear where one piece ended and the next began.
 
 pub mod dtmf;
+pub mod ear;
 mod fir;
 pub mod g711;
 pub mod resample;

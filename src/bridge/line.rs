@@ -254,6 +254,7 @@ impl Line {
         match output {
             Output::Carrier(command) => self.tell_carrier(&command, outside),
             Output::Realtime(command) => self.tell_model(&command, outside),
+            Output::Standby(_) | Output::TakeOver | Output::Sound { .. } | Output::Tool(_) => {}
             Output::Budget(ask) => outside.ask(ask),
             Output::Record(fact) => outside.record(fact),
             Output::Close(ending) => outside.over(ending),
@@ -268,7 +269,7 @@ impl Line {
             Command::Clear => self.mouth.clear(),
             Command::LastWords(sentence) => return outside.last_words(sentence.clone()),
             Command::Close => return outside.close_carrier(),
-            Command::Limit { .. } | Command::Complete { .. } => {
+            Command::Limit { .. } | Command::Complete { .. } | Command::Transfer(_) => {
                 let after_ms = match command {
                     Command::Complete { after_ms } => *after_ms,
                     _ => 0,
@@ -308,7 +309,7 @@ impl Line {
         use realtime::Command;
         self.piece.clear();
         match command {
-            Command::Open => {
+            Command::Open { .. } => {
                 self.dialect = (self.new_dialect)(self.session.clone());
                 return outside.open_model(self.dialect.address());
             }

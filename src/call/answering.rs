@@ -73,6 +73,7 @@ impl Call {
         let request = Request {
             nonce,
             max_output_tokens,
+            tools: true,
             kind: RequestKind::Answer,
         };
         out.push(Output::Realtime(ToModel::Respond(request)));

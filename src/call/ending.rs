@@ -70,6 +70,7 @@ impl Call {
         let request = Request {
             nonce,
             max_output_tokens: margins.goodbye_tokens,
+            tools: false,
             kind,
         };
         out.push(Output::Realtime(ToModel::Respond(request)));
@@ -260,6 +261,7 @@ impl Call {
             // Whoever hangs up a call that is over has no time for reports.
             Input::Order(Order::HangUp) => self.ready = false,
             Input::Carrier(_) | Input::Realtime(_) | Input::Budget(_) => {}
+            Input::Standby(_) | Input::Ear(_) | Input::Tool(_) => {}
             Input::Order(Order::WrapUp) => {}
             Input::Wake => {}
         }

@@ -99,6 +99,9 @@ impl Checker {
         match output {
             Output::Carrier(command) => self.look_at_carrier(command),
             Output::Realtime(command) => self.look_at_realtime(call, command),
+            Output::Standby(_) | Output::TakeOver | Output::Sound { .. } | Output::Tool(_) => {
+                Ok(())
+            }
             Output::Budget(Ask::TopUp(more)) if more.is_zero() => {
                 Err("8: asked for nothing".into())
             }
@@ -151,6 +154,7 @@ impl Checker {
                 Err(format!("2: a carrier's limit of {seconds} s"))
             }
             carrier::Command::Limit { .. }
+            | carrier::Command::Transfer(_)
             | carrier::Command::LastWords(_)
             | carrier::Command::Close
             | carrier::Command::Complete { .. } => Ok(()),

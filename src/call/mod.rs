@@ -31,9 +31,11 @@ pub mod talking;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+pub mod tools;
 pub mod turns;
 pub mod words;
 
+use crate::audio::ear::Heard;
 use crate::units::{CallId, CallTime, Usd};
 use crate::{carrier, realtime};
 use allowance::Allowance;
@@ -44,6 +46,7 @@ use rules::Rules;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use timers::{Timer, Timers};
+use tools::{ToolCall, ToolResult};
 use turns::Turns;
 use words::Words;
 
@@ -66,8 +69,14 @@ pub enum Input {
     Carrier(carrier::Event),
     /// Something at the model's side.
     Realtime(realtime::Event),
+    /// Something at a model's side that does not hold the floor.
+    Standby(realtime::Event),
+    /// What our own ear makes of the caller's sound has changed.
+    Ear(Heard),
     /// The budgets answered.
     Budget(Verdict),
+    /// A function that the model called has answered, or failed.
+    Tool(ToolResult),
     /// The operator wishes something.
     Order(Order),
     /// The alarm that [`Call::deadline`] named has rung.
@@ -81,12 +90,34 @@ pub enum Output {
     Carrier(carrier::Command),
     /// By the model's side.
     Realtime(realtime::Command),
+    /// By another model's side, which does not hold the floor.
+    Standby(realtime::Command),
+    /// From now on the standby session is the one that holds the floor; the one before is closed.
+    TakeOver,
+    /// Made here and played as this item, whenever it is asked for.
+    Sound {
+        /// Its number among the call's spoken items.
+        item: u32,
+        /// What it is.
+        sound: Sound,
+    },
+    /// By a function of the agent's.
+    Tool(ToolCall),
     /// By the budgets.
     Budget(Ask),
     /// Written down.
     Record(Fact),
     /// The call is over; nothing follows.
     Close(Ending),
+}
+
+/// A sound that we make ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sound {
+    /// Keys of a telephone, pressed one after the other.
+    Tones(String),
+    /// "One moment, please."
+    Moment,
 }
 
 /// What a call asks of the budgets above it (RFC 8506).
@@ -253,6 +284,7 @@ impl Call {
                 Input::Carrier(event) => self.carrier_said(event, out),
                 Input::Realtime(event) => self.realtime_said(event, out),
                 Input::Budget(verdict) => self.budget_said(verdict),
+                Input::Standby(_) | Input::Ear(_) | Input::Tool(_) => {}
                 Input::Order(Order::WrapUp) => self.wrap_up(Cause::Drain, out),
                 Input::Order(Order::HangUp) => self.close(Ending::Stopped, out),
                 Input::Wake => {}
@@ -302,7 +334,7 @@ impl Call {
             .set(Timer::ModelReady, self.now.plus(margins.model_ready_ms));
         self.timers.set(Timer::Minute, CallTime::ZERO);
         self.set_minute_ahead();
-        out.push(Output::Realtime(realtime::Command::Open));
+        out.push(Output::Realtime(realtime::Command::Open { model: 0 }));
     }
 
     fn ring(&mut self, timer: Timer, out: &mut Vec<Output>) {

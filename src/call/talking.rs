@@ -37,6 +37,10 @@ impl Call {
                 self.end_if_goodbye_was_heard(out);
             }
             carrier::Event::Stopped => self.close(Ending::CallerHungUp, out),
+            carrier::Event::AnsweredBy(_)
+            | carrier::Event::NotTransferred
+            | carrier::Event::LegEnded { .. }
+            | carrier::Event::Ended { .. } => {}
             carrier::Event::Lost => self.close(Ending::Lost(Side::Carrier), out),
         }
     }
@@ -164,7 +168,7 @@ impl Call {
             return;
         }
         match event {
-            Event::Created if !self.ready => out.push(Output::Realtime(ToModel::Configure)),
+            Event::Created { .. } if !self.ready => out.push(Output::Realtime(ToModel::Configure)),
             Event::Configured(Ok(())) => self.model_ready(out),
             Event::Configured(Err(key)) => {
                 self.lose_model(Loss::Refused(Code::new(&format!("settings.{key}"))), out);
@@ -204,7 +208,8 @@ impl Call {
             Event::Complained(complaint) => self.complained(complaint, out),
             Event::Lost(loss) => self.lose_model(loss, out),
             // The settings offer no tools; what an item weighs, only a report tells.
-            Event::Created
+            Event::Created { .. }
+            | Event::Saying { .. }
             | Event::ItemAdded { .. }
             | Event::ToolCalled { .. }
             | Event::Truncated { .. }

@@ -51,6 +51,48 @@ pub enum Event {
     Stopped,
     /// The stream broke: the socket failed, was closed without a `stop`, or spoke nonsense.
     Lost,
+    /// Who answered a call that we placed, as the carrier heard it.
+    AnsweredBy(Answerer),
+    /// The carrier would not hand the caller over: nobody was dialled, and the stream is still open.
+    NotTransferred,
+    /// Whoever the caller was handed over to has hung up, or never answered.
+    LegEnded {
+        /// How long the two talked; zero when nobody answered.
+        seconds: u64,
+    },
+    /// The carrier's own word that the call is over. The stream may have closed long before, or not at all.
+    Ended {
+        /// How long the whole call lasted, where the carrier says so.
+        seconds: Option<u64>,
+    },
+}
+
+/// Who, or what, answered a call that we placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answerer {
+    /// Somebody.
+    Person,
+    /// A voicemail or an answering machine.
+    Machine,
+    /// A fax.
+    Fax,
+    /// The carrier could not tell.
+    Unknown,
+}
+
+/// Handing the caller over to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Who is dialled. Always out of the configuration, never out of a model's mouth.
+    pub to: Phone,
+    /// Whose number they see; `None`: the one that was called.
+    pub caller_id: Option<Phone>,
+    /// What the caller hears first, in the carrier's own voice; empty: nothing.
+    pub say: String,
+    /// How long the two may talk, in seconds.
+    pub limit_s: u64,
+    /// The carrier's own limit on the whole call from now on, in seconds from its answer.
+    pub call_limit_s: u64,
 }
 
 /// What we tell the carrier about a call.
@@ -70,6 +112,8 @@ pub enum Command {
         /// Seconds from the answer.
         seconds: u64,
     },
+    /// Hand the caller over. The stream closes when the carrier does so.
+    Transfer(Transfer),
     /// Say this sentence with the carrier's own voice once the stream has closed.
     LastWords(String),
     /// Close the stream, so that the carrier ends the call.

@@ -74,7 +74,10 @@ pub struct TurnDetection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The session exists, with the provider's defaults: nothing may be sent to it but its settings.
-    Created,
+    Created {
+        /// When the provider will end it, in seconds since 1970, where it says so.
+        expires_at_s: Option<u64>,
+    },
     /// The session's settings are in force, and are what we asked for (`Ok`), or the named one is not.
     Configured(Result<(), &'static str>),
     /// The caller began to speak.
@@ -127,6 +130,15 @@ pub enum Event {
         response: Id,
         /// The item.
         item: Id,
+    },
+    /// More words of that item; they run ahead of its sound.
+    Saying {
+        /// The response it belongs to.
+        response: Id,
+        /// The item.
+        item: Id,
+        /// The next words.
+        text: String,
     },
     /// The words of that item, whole.
     Said {
@@ -259,7 +271,10 @@ pub enum Loss {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Reach the model and open a session.
-    Open,
+    Open {
+        /// Which of the agent's models, counted from zero, best first.
+        model: usize,
+    },
     /// Send the settings.
     Configure,
     /// Send on the next `ms` of the caller's sound that wait.
@@ -315,6 +330,15 @@ pub enum Item {
     User(String),
     /// Words the model said, in another session.
     Assistant(String),
+    /// A function the model called, in another session.
+    ToolCall {
+        /// The provider's name for that call of the function.
+        tool_call: Id,
+        /// Which function.
+        name: String,
+        /// Its arguments: JSON, as the model wrote it.
+        arguments: String,
+    },
     /// What came of a function the model called.
     ToolOutput {
         /// The provider's name for that call of the function.
@@ -331,6 +355,8 @@ pub struct Request {
     pub nonce: u64,
     /// The most that the answer may be long.
     pub max_output_tokens: u32,
+    /// Whether it may call tools.
+    pub tools: bool,
     /// In or beside the conversation.
     pub kind: RequestKind,
 }

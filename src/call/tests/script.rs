@@ -190,8 +190,11 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
     use realtime::Event;
     let id = |text: &str| Id::from(text);
     match words {
-        ["ready"] => vec![Event::Created, Event::Configured(Ok(()))],
-        ["created"] => vec![Event::Created],
+        ["ready"] => vec![
+            Event::Created { expires_at_s: None },
+            Event::Configured(Ok(())),
+        ],
+        ["created"] => vec![Event::Created { expires_at_s: None }],
         ["configured"] => vec![Event::Configured(Ok(()))],
         ["differs", "max_output_tokens"] => vec![Event::Configured(Err("max_output_tokens"))],
         ["caller-spoke"] => vec![Event::SpeechStarted],
@@ -310,6 +313,10 @@ fn tell(output: &Output) -> Option<String> {
     Some(match output {
         Output::Carrier(command) => tell_carrier(command)?,
         Output::Realtime(command) => tell_realtime(command),
+        Output::Standby(command) => tell_realtime(command).replacen("realtime", "standby ", 1),
+        Output::TakeOver => "standby   takes-over".into(),
+        Output::Sound { item, sound } => format!("sound     {item} {sound:?}"),
+        Output::Tool(call) => format!("tool      {call:?}"),
         Output::Budget(ask) => format!("budget    {ask:?}"),
         // These two are for the ledger: what they say is said by the command that follows.
         Output::Record(fact) if matches!(fact.what, What::Asked { .. } | What::Listening) => {
@@ -334,6 +341,7 @@ fn tell_carrier(command: &carrier::Command) -> Option<String> {
         Command::Play { mark, ms } => format!("carrier   play {mark} {ms}ms"),
         Command::Clear => "carrier   clear".into(),
         Command::Limit { seconds } => format!("carrier   limit {seconds}s"),
+        Command::Transfer(transfer) => format!("carrier   transfer {transfer:?}"),
         Command::LastWords(words) => format!("carrier   say {words:?}"),
         Command::Close => "carrier   close".into(),
         Command::Complete { .. } => return None,
@@ -343,7 +351,7 @@ fn tell_carrier(command: &carrier::Command) -> Option<String> {
 fn tell_realtime(command: &realtime::Command) -> String {
     use realtime::Command;
     match command {
-        Command::Open => "realtime  open".into(),
+        Command::Open { .. } => "realtime  open".into(),
         Command::Configure => "realtime  configure".into(),
         Command::Append { ms } => format!("realtime  append {ms}ms"),
         Command::AppendSilence { ms } => format!("realtime  append-silence {ms}ms"),

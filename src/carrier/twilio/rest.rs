@@ -26,7 +26,11 @@ pub(super) fn request(
             (("TimeLimit", seconds.to_string()), "limit the call")
         }
         Command::Complete { .. } => (("Status", "completed".to_string()), "end the call"),
-        Command::Play { .. } | Command::Clear | Command::LastWords(_) | Command::Close => {
+        Command::Play { .. }
+        | Command::Clear
+        | Command::LastWords(_)
+        | Command::Close
+        | Command::Transfer(_) => {
             return None;
         }
     };

@@ -205,6 +205,7 @@ impl Stream for Media {
             Command::Limit { .. }
             | Command::Complete { .. }
             | Command::LastWords(_)
+            | Command::Transfer(_)
             | Command::Close => {}
         }
     }

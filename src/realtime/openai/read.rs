@@ -35,6 +35,13 @@ struct Frame<'a> {
     error: Raw<'a>,
 }
 
+/// A session, as it begins.
+#[derive(Default, Deserialize)]
+struct WireSession<'a> {
+    #[serde(borrow)]
+    expires_at: Raw<'a>,
+}
+
 /// An item of the conversation.
 #[derive(Default, Deserialize)]
 struct WireItem<'a> {
@@ -94,7 +101,9 @@ impl OpenAi {
         let frame: Frame = serde_json::from_str(frame).map_err(|_| GARBLED)?;
         Ok(Some(match &*frame.kind {
             "response.output_audio.delta" => return self.spoke(&frame, sound),
-            "session.created" => Event::Created,
+            "session.created" => Event::Created {
+                expires_at_s: raw::count(raw::object::<WireSession>(frame.session).expires_at),
+            },
             "session.updated" => Event::Configured(echo::compare(&self.session, frame.session)),
             "input_audio_buffer.speech_started" => Event::SpeechStarted,
             "input_audio_buffer.speech_stopped" => Event::SpeechStopped,
@@ -129,6 +138,11 @@ impl OpenAi {
                 response: raw::id(frame.response_id),
                 item: raw::id(frame.item_id),
             },
+            "response.output_audio_transcript.delta" => Event::Saying {
+                response: raw::id(frame.response_id),
+                item: raw::id(frame.item_id),
+                text: raw::words(frame.delta),
+            },
             "response.output_audio_transcript.done" => Event::Said {
                 response: raw::id(frame.response_id),
                 item: raw::id(frame.item_id),
@@ -137,7 +151,7 @@ impl OpenAi {
             "response.output_item.done" => return Ok(frame.tool_call()),
             "response.done" => raw::object::<Response>(frame.response).done(),
             "error" => self.complaint(frame.error),
-            // Among them: deltas of words and of arguments, what repeats other events, rate limits, and whatever is new.
+            // Among them: deltas of arguments, what repeats other events, rate limits, and whatever is new.
             _ => return Ok(None),
         }))
     }

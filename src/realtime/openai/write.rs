@@ -26,7 +26,7 @@ impl OpenAi {
     ) {
         let event = match command {
             // The socket is opened and closed by those who have one.
-            Command::Open | Command::Close => return,
+            Command::Open { .. } | Command::Close => return,
             Command::Append { .. } | Command::AppendSilence { .. } => {
                 return self.append(sound, out);
             }
@@ -140,6 +140,13 @@ fn added(item: &Item) -> Value {
         Item::User(text) => message("user", "input_text", text),
         // Sound of the model cannot be put back; its words can.
         Item::Assistant(text) => message("assistant", "output_text", text),
+        Item::ToolCall {
+            tool_call,
+            name,
+            arguments,
+        } => {
+            json!({"type": "function_call", "call_id": tool_call.as_str(), "name": name, "arguments": arguments})
+        }
         Item::ToolOutput { tool_call, output } => {
             json!({"type": "function_call_output", "call_id": tool_call.as_str(), "output": output})
         }
@@ -152,11 +159,13 @@ fn respond(model: &str, request: &Request) -> Value {
         "metadata": {"nonce": request.nonce.to_string()},
         "max_output_tokens": request.max_output_tokens,
     });
+    if !request.tools {
+        response["tool_choice"] = json!("none");
+    }
     if let RequestKind::Goodbye { instructions } = &request.kind {
         response["conversation"] = json!("none");
         response["input"] = json!([]);
         response["tools"] = json!([]);
-        response["tool_choice"] = json!("none");
         response["instructions"] = json!(&**instructions);
         response["output_modalities"] = json!(["audio"]);
         if reasons(model) {

@@ -53,8 +53,10 @@ fn a_turn() -> Vec<(Value, Option<Event>)> {
     let transcription = "conversation.item.input_audio_transcription";
     vec![
         (
-            json!({"type": "session.created", "event_id": "event_0", "session": {"id": "sess_1"}}),
-            Some(Event::Created),
+            json!({"type": "session.created", "event_id": "event_0", "session": {"id": "sess_1", "expires_at": 1_790_003_600}}),
+            Some(Event::Created {
+                expires_at_s: Some(1_790_003_600),
+            }),
         ),
         (
             of_item("input_audio_buffer.speech_started", "item_1"),
@@ -125,7 +127,11 @@ fn a_turn() -> Vec<(Value, Option<Event>)> {
                 "delta",
                 json!("Hi"),
             ),
-            None,
+            Some(Event::Saying {
+                response: id("resp_1"),
+                item: id("item_2"),
+                text: "Hi".into(),
+            }),
         ),
         (delta("item_2", &sound(250, 0)), Some(spoke("item_2", 250))),
         (delta("item_2", &sound(250, 0)), Some(spoke("item_2", 500))),
@@ -395,7 +401,7 @@ fn a_frame_that_is_no_event_is_garbled() {
         " \n{ \"type\" : \"session.cre\\u0061ted\" }",
         &mut Vec::new(),
     );
-    assert_eq!(spaced, Ok(Some(Event::Created)));
+    assert_eq!(spaced, Ok(Some(Event::Created { expires_at_s: None })));
 }
 
 /// The same, with a key nobody knows in every object.

@@ -39,6 +39,7 @@ fn goodbye(nonce: u64) -> Command {
     Command::Respond(Request {
         nonce,
         max_output_tokens: 200,
+        tools: false,
         kind: RequestKind::Goodbye {
             instructions: "Say goodbye.".into(),
         },
@@ -171,6 +172,7 @@ fn an_answer_carries_its_nonce_and_its_length() {
     let answer = Command::Respond(Request {
         nonce: 7,
         max_output_tokens: 400,
+        tools: true,
         kind: RequestKind::Answer,
     });
     check(
@@ -259,7 +261,7 @@ fn the_conversation_is_added_to_shortened_and_forgotten() {
                 response: Some(Id::from("resp_1")),
             },
             Command::ClearInput,
-            Command::Open,
+            Command::Open { model: 0 },
             Command::Close,
         ],
         expect![[r#"
