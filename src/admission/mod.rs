@@ -228,6 +228,11 @@ impl Admission {
         let ticket = Ticket {
             call: new_call_id(),
             rules,
+            others: agent.models[1..]
+                .iter()
+                .map(|model| model.rules_for(&offer.to))
+                .collect(),
+            began_unix_s: unix_s(),
             granted: grant.amount(),
         };
         Ok(Admitted {
@@ -245,6 +250,12 @@ impl Admission {
         let by_number = self.agents.iter().find(|agent| answers(agent, number));
         by_number.or_else(|| self.agents.iter().find(|agent| answers(agent, "*")))
     }
+}
+
+/// Seconds since 1970, by this machine's calendar.
+fn unix_s() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Letters and digits that cannot be mistaken for each other.

@@ -4,8 +4,10 @@
 //! and does no IO, so the same code runs under real sockets and in virtual time. Sound the core has not asked for stays here: the
 //! caller's in the *ear* until it is sent on, the model's in the *mouth* until it is played.
 
-use crate::audio::{Format, Transcoder};
-use crate::call::{Ask, Call, Input, Output, Ticket, record::Ending, record::Fact};
+use crate::audio::{Format, Transcoder, dtmf, g711, moment};
+use crate::call::tools::ToolCall;
+use crate::call::words::Told;
+use crate::call::{Ask, Call, Input, Output, Ticket, record::Ending, record::Fact, sounds::Sound};
 use crate::carrier::{self, Carrier, RestRequest};
 use crate::realtime::{self, Address, Dialect, Loss, NewDialect, Session};
 use crate::units::{CallTime, Id};
@@ -22,6 +24,14 @@ pub trait Outside {
     fn open_model(&mut self, address: Address);
     /// Close the model's socket.
     fn close_model(&mut self);
+    /// Reach a model for the session on standby.
+    fn open_standby(&mut self, address: Address);
+    /// A text frame for its socket.
+    fn to_standby(&mut self, frame: &str);
+    /// Close its socket.
+    fn close_standby(&mut self);
+    /// Its socket is the model's from now on; the one before is closed.
+    fn take_over(&mut self);
     /// Close the carrier's socket; nothing more is said over it.
     fn close_carrier(&mut self);
     /// The carrier spoke nonsense, and is told so when its socket is closed.
@@ -30,6 +40,10 @@ pub trait Outside {
     fn rest(&mut self, request: RestRequest, after_ms: u64);
     /// Have the carrier say this after the stream.
     fn last_words(&mut self, sentence: String);
+    /// Call this function.
+    fn tool(&mut self, call: ToolCall);
+    /// Keep this in the transcript.
+    fn transcript(&mut self, told: Told);
     /// Ask the budgets.
     fn ask(&mut self, ask: Ask);
     /// Write this down.
@@ -45,21 +59,42 @@ pub trait Outside {
 /// The most of the model's sound that is kept, in bytes: ten minutes of it. What comes beyond is silence.
 const MOUTH_MOST: usize = 10 * 60 * 8_000;
 
+/// One of the agent's models, as a line needs it.
+#[derive(Clone)]
+pub struct Model {
+    /// What to ask of a session.
+    pub session: Arc<Session>,
+    /// What makes a codec for it.
+    pub new_dialect: NewDialect,
+}
+
+impl Model {
+    fn codec(&self) -> Box<dyn Dialect> {
+        (self.new_dialect)(self.session.clone())
+    }
+}
+
 /// One call between its codecs.
 pub struct Line {
     call: Call,
     carrier: Arc<dyn Carrier>,
     carrier_call: Id,
-    session: Arc<Session>,
-    new_dialect: NewDialect,
+    /// Best first.
+    models: Vec<Model>,
     stream: Option<Box<dyn carrier::Stream>>,
+    /// The codec of the session that holds the floor.
     dialect: Box<dyn Dialect>,
+    /// The codec of the one on standby.
+    standby: Option<Box<dyn Dialect>>,
     up: Transcoder,
     down: Transcoder,
     /// The item whose sound is in the `down` filter now.
     speaking: Option<Id>,
+    /// The caller's last seconds, sent on or not.
     ear: VecDeque<u8>,
     ear_most: usize,
+    /// So much of it is kept once it is sent on.
+    ear_kept: usize,
     /// Sound by the number of its item, in the carrier's format.
     mouth: VecDeque<(u32, Vec<u8>)>,
     /// Sound read from a frame and not yet put anywhere.
@@ -75,25 +110,29 @@ impl Line {
         ticket: Ticket,
         carrier: Arc<dyn Carrier>,
         carrier_call: Id,
-        session: Arc<Session>,
-        new_dialect: NewDialect,
+        first: Model,
+        others: Vec<Model>,
     ) -> Self {
-        let dialect = new_dialect(session.clone());
+        let dialect = first.codec();
         let telephone = carrier.stream(&carrier_call).format();
-        let ear_most = telephone.bytes(ticket.rules.margins.ear_ms) as usize;
+        let margins = ticket.rules.margins;
+        let bytes = |ms| telephone.bytes(ms) as usize;
+        let (ear_most, ear_kept) = (bytes(margins.ear_ms), bytes(margins.again_ms));
+        let models = std::iter::once(first).chain(others).collect();
         Line {
             up: Transcoder::new(telephone, dialect.format()),
             down: Transcoder::new(dialect.format(), telephone),
             call: Call::new(ticket),
             carrier,
             carrier_call,
-            session,
-            new_dialect,
+            models,
             stream: None,
             dialect,
+            standby: None,
             speaking: None,
             ear: VecDeque::new(),
             ear_most,
+            ear_kept,
             mouth: VecDeque::new(),
             fresh: Vec::new(),
             piece: Vec::new(),
@@ -180,6 +219,49 @@ impl Line {
         self.handle(now, Input::Realtime(realtime::Event::Lost(loss)), outside);
     }
 
+    /// A text frame from the model on standby.
+    pub fn standby_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
+        let Some(standby) = &mut self.standby else {
+            return;
+        };
+        self.fresh.clear();
+        match standby.read(frame, &mut self.fresh) {
+            Ok(Some(event)) => self.handle(now, Input::Standby(event), outside),
+            Ok(None) => {}
+            Err(realtime::Garbled(what)) => {
+                tracing::warn!(event = "model.garbled", what);
+                self.standby_lost(now, Loss::Garbled, outside);
+            }
+        }
+    }
+
+    /// Its socket closed, with these words.
+    pub fn standby_closed(
+        &mut self,
+        now: CallTime,
+        code: Option<u16>,
+        reason: &str,
+        outside: &mut dyn Outside,
+    ) {
+        if let Some(standby) = &mut self.standby {
+            let loss = standby.closed(code, reason);
+            self.standby_lost(now, loss, outside);
+        }
+    }
+
+    /// Its server answered the handshake with an HTTP status.
+    pub fn standby_refused(&mut self, now: CallTime, status: u16, outside: &mut dyn Outside) {
+        if let Some(standby) = &self.standby {
+            let loss = standby.refused(status);
+            self.standby_lost(now, loss, outside);
+        }
+    }
+
+    /// The standby's side is gone.
+    pub fn standby_lost(&mut self, now: CallTime, loss: Loss, outside: &mut dyn Outside) {
+        self.handle(now, Input::Standby(realtime::Event::Lost(loss)), outside);
+    }
+
     /// Anything that is not a frame.
     pub fn handle(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) {
         let mut outputs = self.decide(now, input, outside);
@@ -254,7 +336,11 @@ impl Line {
         match output {
             Output::Carrier(command) => self.tell_carrier(&command, outside),
             Output::Realtime(command) => self.tell_model(&command, outside),
-            Output::Standby(_) | Output::TakeOver | Output::Sound { .. } | Output::Tool(_) => {}
+            Output::Standby(command) => self.tell_standby(&command, outside),
+            Output::TakeOver => self.take_over(outside),
+            Output::Sound { item, sound } => self.make(item, &sound),
+            Output::Tool(call) => outside.tool(call),
+            Output::Transcript(told) => outside.transcript(told),
             Output::Budget(ask) => outside.ask(ask),
             Output::Record(fact) => outside.record(fact),
             Output::Close(ending) => outside.over(ending),
@@ -305,25 +391,81 @@ impl Line {
             .map_or(Format::Pcmu, |stream| stream.format())
     }
 
+    fn tell_standby(&mut self, command: &realtime::Command, outside: &mut dyn Outside) {
+        match command {
+            realtime::Command::Open { model } => {
+                if let Some(model) = self.models.get(*model) {
+                    let codec = model.codec();
+                    outside.open_standby(codec.address());
+                    self.standby = Some(codec);
+                }
+            }
+            realtime::Command::Close => {
+                self.standby = None;
+                outside.close_standby();
+            }
+            _ => {
+                if let Some(standby) = &mut self.standby {
+                    standby.write(command, &[], &mut |frame| outside.to_standby(frame));
+                }
+            }
+        }
+    }
+
+    /// The session on standby holds the floor. Its sound begins with clean filters; what the one before had said is in the mouth.
+    fn take_over(&mut self, outside: &mut dyn Outside) {
+        let Some(codec) = self.standby.take() else {
+            return;
+        };
+        let telephone = self.telephone();
+        self.up = Transcoder::new(telephone, codec.format());
+        self.down = Transcoder::new(codec.format(), telephone);
+        self.speaking = None;
+        self.dialect = codec;
+        outside.take_over();
+    }
+
+    /// Puts a sound of our own into the mouth.
+    fn make(&mut self, item: u32, sound: &Sound) {
+        let made = match sound {
+            Sound::Moment => moment::moment().to_vec(),
+            Sound::Tones(digits) => {
+                let tones = dtmf::tones(digits).unwrap_or_default();
+                let law = g711::Law::Mu;
+                tones.into_iter().map(|sample| law.encode(sample)).collect()
+            }
+        };
+        let mut sound = Vec::new();
+        let mut into = Transcoder::new(Format::Pcmu, self.telephone());
+        into.push(&made, &mut sound);
+        into.flush(&mut sound);
+        self.mouth.push_back((item, sound));
+    }
+
     fn tell_model(&mut self, command: &realtime::Command, outside: &mut dyn Outside) {
         use realtime::Command;
         self.piece.clear();
         match command {
-            Command::Open { .. } => {
-                self.dialect = (self.new_dialect)(self.session.clone());
+            Command::Open { model } => {
+                let Some(model) = self.models.get(*model) else {
+                    return;
+                };
+                self.dialect = model.codec();
                 return outside.open_model(self.dialect.address());
             }
             Command::Close => return outside.close_model(),
             Command::Append { ms } => {
                 let want = self.telephone().bytes(*ms) as usize;
-                let there = want.min(self.ear.len());
+                let from = self.ear.len() - want.min(self.ear.len());
                 self.encoded.clear();
-                // In two pieces at the most, each copied at once: a drain would hand over byte by byte.
+                // In two pieces at the most, each copied at once: an iterator would hand over byte by byte.
                 let (front, back) = self.ear.as_slices();
-                let ahead = there.min(front.len());
-                self.encoded.extend_from_slice(&front[..ahead]);
-                self.encoded.extend_from_slice(&back[..there - ahead]);
-                self.ear.drain(..there);
+                self.encoded
+                    .extend_from_slice(&front[from.min(front.len())..]);
+                self.encoded
+                    .extend_from_slice(&back[from.saturating_sub(front.len())..]);
+                self.ear
+                    .drain(..self.ear.len().saturating_sub(self.ear_kept));
                 self.up.push(&self.encoded, &mut self.piece);
             }
             Command::AppendSilence { ms } => {

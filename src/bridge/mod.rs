@@ -6,25 +6,29 @@
 pub mod clock;
 pub mod dial;
 pub mod line;
+pub mod side;
 pub mod switchboard;
 pub mod wire;
 
 use crate::budget::Grant;
 use crate::call::record::{Ending, Fact};
+use crate::call::tools::ToolCall;
+use crate::call::words::Told;
 use crate::call::{Ask, Input, Order, Verdict};
 use crate::carrier::{self, Carrier, RestRequest};
 use crate::ledger::{Failing, Recorder};
 use crate::observe::{Labels, Observer};
 use crate::realtime::{Address, Loss};
 use crate::requests::Requests;
-use crate::units::Usd;
+use crate::units::{CallTime, Usd};
 use axum::extract::ws::{self, WebSocket};
 use clock::Clock;
-use dial::{DialError, ModelSocket};
+use dial::DialError;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use line::{Line, Outside};
+use side::{Reached, Side};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -38,9 +42,6 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite;
 use tracing::Instrument;
 use wire::{Came, Wire};
-
-/// How long reaching the model may take: the core gives up earlier.
-const DIAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The close code for "done".
 const NORMAL: u16 = 1000;
@@ -78,8 +79,8 @@ enum News {
     Order(Order),
     Opened(Box<Opened>),
     Carrier(Came<ws::Message>),
-    Dialled(Result<Box<ModelSocket>, DialError>),
-    Model(Came<tungstenite::Message>),
+    Model(Reached),
+    Standby(Reached),
     Verdict(Verdict),
     Wake,
 }
@@ -100,37 +101,65 @@ fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
             desk.carrier_gone(&came);
             line.handle(now, Input::Carrier(carrier::Event::Lost), desk);
         }
-        News::Dialled(Ok(socket)) => desk.model = Some(Wire::new(*socket)),
-        News::Dialled(Err(DialError::Answered(status))) => line.model_refused(now, status, desk),
-        News::Dialled(Err(error)) => {
-            line.model_lost(now, Loss::Unreachable(error.to_string()), desk);
-        }
-        News::Model(Came::Message(message)) => model_message(line, clock, &message, desk),
-        News::Model(Came::Gone | Came::TooLarge) => {
-            desk.model = None;
-            line.model_closed(now, None, "", desk);
-        }
-        News::Model(Came::Slow) => {
-            desk.model = None;
-            line.model_lost(now, Loss::Slow, desk);
-        }
+        News::Model(reached) => model_reached(line, now, reached, desk),
+        News::Standby(reached) => standby_reached(line, now, reached, desk),
         News::Verdict(verdict) => line.handle(now, Input::Budget(verdict), desk),
         News::Wake => line.handle(now, Input::Wake, desk),
     }
 }
 
-fn model_message(line: &mut Line, clock: Clock, message: &tungstenite::Message, desk: &mut Desk) {
-    use tungstenite::Message;
-    match message {
-        Message::Text(text) => line.model_frame(clock.now(), text, desk),
-        Message::Close(frame) => {
-            desk.model = None;
-            let code = frame.as_ref().map(|frame| frame.code.into());
-            let reason = frame.as_ref().map_or("", |frame| frame.reason.as_str());
-            line.model_closed(clock.now(), code, reason, desk);
+fn model_reached(line: &mut Line, now: CallTime, reached: Reached, desk: &mut Desk) {
+    match read(reached) {
+        Read::Nothing => {}
+        Read::Text(text) => line.model_frame(now, &text, desk),
+        Read::Closed(code, reason) => {
+            desk.model.forget();
+            line.model_closed(now, code, &reason, desk);
         }
-        Message::Binary(_) => line.model_lost(clock.now(), Loss::Garbled, desk),
-        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        Read::Refused(status) => line.model_refused(now, status, desk),
+        Read::Lost(loss) => line.model_lost(now, loss, desk),
+    }
+}
+
+fn standby_reached(line: &mut Line, now: CallTime, reached: Reached, desk: &mut Desk) {
+    match read(reached) {
+        Read::Nothing => {}
+        Read::Text(text) => line.standby_frame(now, &text, desk),
+        Read::Closed(code, reason) => {
+            desk.standby.forget();
+            line.standby_closed(now, code, &reason, desk);
+        }
+        Read::Refused(status) => line.standby_refused(now, status, desk),
+        Read::Lost(loss) => line.standby_lost(now, loss, desk),
+    }
+}
+
+/// What a model's side said, in the words of the line.
+enum Read {
+    Nothing,
+    Text(tungstenite::Utf8Bytes),
+    Closed(Option<u16>, String),
+    Refused(u16),
+    Lost(Loss),
+}
+
+fn read(reached: Reached) -> Read {
+    use tungstenite::Message;
+    match reached {
+        Reached::Open => Read::Nothing,
+        Reached::Failed(DialError::Answered(status)) => Read::Refused(status),
+        Reached::Failed(error) => Read::Lost(Loss::Unreachable(error.to_string())),
+        Reached::Came(Came::Message(message)) => match message {
+            Message::Text(text) => Read::Text(text),
+            Message::Close(None) => Read::Closed(None, String::new()),
+            Message::Close(Some(frame)) => {
+                Read::Closed(Some(frame.code.into()), frame.reason.as_str().to_string())
+            }
+            Message::Binary(_) => Read::Lost(Loss::Garbled),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Read::Nothing,
+        },
+        Reached::Came(Came::Gone | Came::TooLarge) => Read::Closed(None, String::new()),
+        Reached::Came(Came::Slow) => Read::Lost(Loss::Slow),
     }
 }
 
@@ -146,8 +175,10 @@ struct Desk {
     last_words: Arc<OnceLock<Option<String>>>,
     carrier: Option<Wire<WebSocket, ws::Message>>,
     carrier_close: (u16, &'static str),
-    dialling: Option<BoxFuture<'static, Result<ModelSocket, DialError>>>,
-    model: Option<Wire<ModelSocket, tungstenite::Message>>,
+    /// The session that holds the floor.
+    model: Side,
+    /// The one that may take it over.
+    standby: Side,
     recorder: Recorder,
     /// Grants on their way to the disk.
     granting: FuturesUnordered<BoxFuture<'static, (Usd, Result<(), Failing>)>>,
@@ -170,8 +201,8 @@ impl Desk {
             last_words: seat.last_words,
             carrier: None,
             carrier_close: (NORMAL, ""),
-            dialling: None,
-            model: None,
+            model: Side::default(),
+            standby: Side::default(),
             recorder: world.recorder,
             granting: FuturesUnordered::new(),
             verdicts: VecDeque::new(),
@@ -209,21 +240,16 @@ impl Desk {
                 Err(_) => News::Carrier(Came::Gone),
             });
         }
-        if let Some(wire) = &mut self.model
-            && let Poll::Ready(came) = wire.poll(cx)
-        {
-            return Poll::Ready(News::Model(came));
+        if let Poll::Ready(reached) = self.model.poll(cx) {
+            return Poll::Ready(News::Model(reached));
         }
         if let Some(wire) = &mut self.carrier
             && let Poll::Ready(came) = wire.poll(cx)
         {
             return Poll::Ready(News::Carrier(came));
         }
-        if let Some(dialling) = &mut self.dialling
-            && let Poll::Ready(dialled) = dialling.poll_unpin(cx)
-        {
-            self.dialling = None;
-            return Poll::Ready(News::Dialled(dialled.map(Box::new)));
+        if let Poll::Ready(reached) = self.standby.poll(cx) {
+            return Poll::Ready(News::Standby(reached));
         }
         if let Poll::Ready(Some((more, durable))) = self.granting.poll_next_unpin(cx) {
             return Poll::Ready(News::Verdict(self.granted(more, durable)));
@@ -268,6 +294,7 @@ impl Desk {
     async fn finish(mut self) {
         self.close_carrier();
         self.close_model();
+        self.close_standby();
         while self.performing.join_next().await.is_some() {}
     }
 }
@@ -280,22 +307,41 @@ impl Outside for Desk {
     }
 
     fn to_model(&mut self, frame: &str) {
-        if let Some(wire) = &mut self.model {
-            wire.send(tungstenite::Message::text(frame));
-        }
+        self.model.send(frame);
     }
 
     fn open_model(&mut self, address: Address) {
-        self.dialling = Some(async move { dial::dial(&address, DIAL_LIMIT).await }.boxed());
+        self.model.open(address);
     }
 
     fn close_model(&mut self) {
-        self.dialling = None;
-        if let Some(wire) = self.model.take() {
-            self.performing
-                .spawn(wire.close(tungstenite::Message::Close(None)));
+        if let Some(closing) = self.model.close() {
+            self.performing.spawn(closing);
         }
     }
+
+    fn open_standby(&mut self, address: Address) {
+        self.standby.open(address);
+    }
+
+    fn to_standby(&mut self, frame: &str) {
+        self.standby.send(frame);
+    }
+
+    fn close_standby(&mut self) {
+        if let Some(closing) = self.standby.close() {
+            self.performing.spawn(closing);
+        }
+    }
+
+    fn take_over(&mut self) {
+        self.close_model();
+        self.model = std::mem::take(&mut self.standby);
+    }
+
+    fn tool(&mut self, _call: ToolCall) {}
+
+    fn transcript(&mut self, _told: Told) {}
 
     fn close_carrier(&mut self) {
         let (code, reason) = self.carrier_close;

@@ -16,6 +16,12 @@ pub struct Allowance {
     last: bool,
     /// How much to ask for at a time.
     part: Usd,
+    /// Granted for a transfer, beyond the cap.
+    apart: Usd,
+    /// The part of it that is in use.
+    apart_used: Usd,
+    /// What is asked for is for a transfer.
+    asked_apart: bool,
 }
 
 impl Allowance {
@@ -29,17 +35,47 @@ impl Allowance {
             asked: false,
             last: false,
             part,
+            apart: Usd::ZERO,
+            apart_used: Usd::ZERO,
+            asked_apart: false,
         }
     }
 
     /// The most that the call may have cost at its end, as things are.
     pub fn limit(&self) -> Usd {
-        self.granted
+        self.granted.plus(self.apart_used)
     }
 
     /// The most that the limit may yet become.
     pub fn most(&self) -> Usd {
-        if self.last { self.granted } else { self.cap }
+        let own = if self.last { self.granted } else { self.cap };
+        own.plus(self.apart_used)
+    }
+
+    /// What to ask for so that a transfer of this cost can be paid, beside the cap; `None`: it is there already.
+    pub fn ask_apart(&mut self, bound: Usd) -> Option<Usd> {
+        let missing = bound.less(self.apart);
+        if missing.is_zero() {
+            return None;
+        }
+        self.asked = true;
+        self.asked_apart = true;
+        Some(missing)
+    }
+
+    /// Whether a transfer of this cost can be paid.
+    pub fn has_apart(&self, bound: Usd) -> bool {
+        self.apart >= bound
+    }
+
+    /// A transfer of this cost begins.
+    pub fn use_apart(&mut self, bound: Usd) {
+        self.apart_used = bound.min(self.apart);
+    }
+
+    /// It does not take place.
+    pub fn release_apart(&mut self) {
+        self.apart_used = Usd::ZERO;
     }
 
     /// Whether more than is granted now may yet be granted.
@@ -55,6 +91,7 @@ impl Allowance {
     /// How much more to ask for, now that `used` is spent or spoken for: once half of the grant is used, or at once when
     /// something waits for it.
     pub fn ask(&mut self, used: Usd, wanted: Usd) -> Option<Usd> {
+        let (used, wanted) = (used.less(self.apart_used), wanted.less(self.apart_used));
         let half_used = used.nanos() >= self.granted.nanos() / 2;
         if self.asked || !self.may_grow() || !(half_used || wanted > self.granted) {
             return None;
@@ -71,7 +108,12 @@ impl Allowance {
 
     /// The budget granted this much more.
     pub fn granted(&mut self, more: Usd) {
-        if std::mem::take(&mut self.asked) {
+        if !std::mem::take(&mut self.asked) {
+            return;
+        }
+        if std::mem::take(&mut self.asked_apart) {
+            self.apart = self.apart.plus(more);
+        } else {
             self.granted = self.granted.plus(more).min(self.cap);
         }
     }
@@ -79,7 +121,8 @@ impl Allowance {
     /// The budget has no more, or has not answered.
     pub fn refused(&mut self) {
         self.asked = false;
-        self.last = true;
+        // What there is no more of for a transfer, there may be for a sentence.
+        self.last |= !std::mem::take(&mut self.asked_apart);
     }
 }
 

@@ -16,9 +16,6 @@ use crate::units::{CallTime, Id, Usd};
 /// Answers that fail in a row before the model counts as lost.
 const MAX_FAILURES: u32 = 3;
 
-/// So long an answer may be open, at most as a rule, and the call's ending after it.
-const OPEN_MS: u64 = 30_000;
-
 /// A rate is told as if at least so long had passed: one answer in the first second is not sixty a minute.
 const LEAST_BURN_MS: u64 = 10_000;
 
@@ -38,6 +35,9 @@ impl Call {
         if self.phase != Phase::Talking || !self.turns.owed || !self.turns.is_free() {
             return;
         }
+        if !self.ready || self.is_handed() {
+            return;
+        }
         if self.timers.is_set(Timer::Retry) {
             return;
         }
@@ -49,15 +49,13 @@ impl Call {
         };
         // An answer that takes all there is leaves nothing for a minute that begins before it is reported, and so ends the call there.
         // A shorter one does not, if there is money for both.
-        let ahead = self.now.plus(OPEN_MS);
-        let minute = self.meter.minutes_until(ahead).less(self.minutes_aside());
         let whole = self.meter.longest_answer(self.room()).min(most);
-        let beside = self
-            .meter
-            .longest_answer(self.room().less(minute))
-            .min(most);
+        let beside = self.meter.longest_answer(self.room_ahead()).min(most);
         let fitting = if beside >= least { beside } else { whole };
         if fitting < most && self.allowance.is_asked() {
+            return;
+        }
+        if fitting < least && self.turn_to_cheaper(out) {
             return;
         }
         if fitting < least {
@@ -73,7 +71,7 @@ impl Call {
         let request = Request {
             nonce,
             max_output_tokens,
-            tools: true,
+            tools: self.may_call(),
             kind: RequestKind::Answer,
         };
         out.push(Output::Realtime(ToModel::Respond(request)));
@@ -143,6 +141,7 @@ impl Call {
         match self.turns.of(response) {
             Some(answer) if !answer.unwanted => {
                 answer.spoke = true;
+                self.turn_answered = true;
                 if answer.goodbye {
                     self.timers.clear(Timer::GoodbyeStart);
                 } else {
@@ -206,6 +205,9 @@ impl Call {
         if answer.goodbye {
             return self.goodbye_done(answer.spoke, out);
         }
+        if let Some(leaving) = &mut self.leaving {
+            leaving.spoke |= answer.spoke && !answer.unwanted;
+        }
         self.timers.clear(Timer::Answer);
         match status {
             Status::Failed(code) if !answer.unwanted && self.phase == Phase::Talking => {
@@ -213,6 +215,7 @@ impl Call {
             }
             Status::Failed(_) | Status::Completed | Status::Cancelled | Status::Incomplete => {
                 self.turns.failures = 0;
+                self.sessions.answered();
                 self.make_room(out);
             }
         }
@@ -228,15 +231,17 @@ impl Call {
     fn make_room(&mut self, out: &mut Vec<Output>) {
         let keep = self.rules.keep_turns;
         let old_items = self.words.old_items(keep);
-        if self.phase != Phase::Talking
-            || self.turns.is_answering()
-            || !self.rules.edge.shrink
-            || old_items == 0
-        {
+        if self.phase != Phase::Talking || self.turns.is_answering() || !self.ready {
             return;
         }
         let used = self.meter.committed().plus(self.set_aside());
         let room = self.allowance.most().less(used);
+        if self.meter.longest_answer(room) < self.rules.shortest_answer() * 2 {
+            self.prepare_cheaper(out);
+        }
+        if !self.rules.edge.shrink || old_items == 0 {
+            return;
+        }
         let short = self.meter.longest_answer(room) < self.rules.shortest_answer() * SHORT_ANSWERS;
         let full = self.meter.memory_tokens() * 4 > self.rules.context_tokens * 3;
         let uncached = !self.meter.is_cached() && old_items >= WORTHWHILE_ITEMS;
@@ -260,7 +265,12 @@ impl Call {
         self.record(What::Condensed { items }, out);
     }
 
-    fn stray_done(&mut self, response: &Id, usage: Option<&Usage>, out: &mut Vec<Output>) {
+    pub(super) fn stray_done(
+        &mut self,
+        response: &Id,
+        usage: Option<&Usage>,
+        out: &mut Vec<Output>,
+    ) {
         let most = u64::from(self.rules.max_output_tokens);
         let cost = self.meter.stray(usage, most);
         self.record_turn((response, None), usage, cost, false, out);

@@ -9,7 +9,7 @@ use super::record::{Cause, Ending, Goodbye, Side, What};
 use super::timers::Timer;
 use super::{Ask, Call, Input, Order, Output, Phase};
 use crate::carrier::Command as ToCarrier;
-use crate::realtime::{Command as ToModel, Event, Loss, Request, RequestKind};
+use crate::realtime::{Command as ToModel, Event, Request, RequestKind};
 use crate::units::CallTime;
 
 /// How long a mark may be late.
@@ -46,6 +46,17 @@ impl Call {
         }
         self.turns.abandon();
         self.playback.stop_sending();
+        self.drop_standby(out);
+        if !self.is_handed() {
+            self.stay();
+            if !self.fall_back(cause, out) {
+                self.say_goodbye(out);
+            }
+        }
+    }
+
+    /// The model says it, in an answer of its own; or else the carrier.
+    pub(super) fn say_goodbye(&mut self, out: &mut Vec<Output>) {
         if self.ready && self.answered.is_some() && self.fits(self.meter.goodbye_bound()) {
             self.ask_for_goodbye(out);
         } else {
@@ -132,7 +143,7 @@ impl Call {
         }
     }
 
-    fn carrier_says_goodbye(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn carrier_says_goodbye(&mut self, out: &mut Vec<Output>) {
         let Phase::WrappingUp(cause) = self.phase else {
             return;
         };
@@ -170,31 +181,21 @@ impl Call {
         self.rules.duration_ms.end + self.rules.margins.carrier_limit_ms
     }
 
-    /// The model's side is gone. A caller who is there is told; one who is not there yet will be.
-    pub(super) fn lose_model(&mut self, loss: Loss, out: &mut Vec<Output>) {
-        if self.lost_early {
-            return;
-        }
-        self.record(What::ModelLost(loss), out);
-        self.ready = false;
-        self.timers.clear(Timer::ModelReady);
-        self.timers.clear(Timer::Answer);
-        match self.phase {
-            Phase::WrappingUp(_) if self.goodbye_complete => {}
-            Phase::WrappingUp(_) => self.carrier_says_goodbye(out),
-            Phase::Connecting if self.answered.is_none() => {
-                self.lost_early = true;
-                out.push(Output::Realtime(ToModel::Close));
-            }
-            Phase::Connecting | Phase::Talking => self.say_trouble(out),
-            Phase::Over(_) => {}
-        }
-    }
-
     pub(super) fn say_trouble(&mut self, out: &mut Vec<Output>) {
         let sentence = self.rules.trouble_sentence.to_string();
         self.say_last_words(sentence, out);
         self.close(Ending::Lost(Side::Realtime), out);
+    }
+
+    /// The cap on duration; or that of the talk with somebody else.
+    pub(super) fn time_is_up(&mut self, out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Away(_) => {
+                out.push(Output::Carrier(ToCarrier::Complete { after_ms: 0 }));
+                self.close(Ending::Transferred, out);
+            }
+            _ => self.cut_off(Cause::Duration, out),
+        }
     }
 
     /// The time set aside for ending politely is over.
@@ -211,7 +212,7 @@ impl Call {
     pub(super) fn close(&mut self, ending: Ending, out: &mut Vec<Output>) {
         let margins = self.rules.margins;
         let until = match (ending, self.last_words) {
-            (Ending::CallerHungUp, _) => self.now,
+            (Ending::CallerHungUp | Ending::Transferred, _) => self.now,
             (_, true) => self.now.plus(margins.sentence_ms + margins.hangup_ms),
             (_, false) => self.now.plus(margins.hangup_ms),
         };
@@ -219,6 +220,8 @@ impl Call {
         while let Some((minute, cost)) = self.meter.minute(until) {
             self.record(What::Minute { minute, cost }, out);
         }
+        self.charge_leg(out);
+        let was_away = matches!(self.phase, Phase::Away(_));
         self.phase = Phase::Over(ending);
         self.over_ms = self.now.millis();
         self.timers = super::Timers::default();
@@ -229,9 +232,12 @@ impl Call {
             out.push(Output::Realtime(ToModel::Cancel { response }));
         }
         self.turns.abandon();
-        self.unheard = self.meter.speech_cost(self.playback.unheard_ms(self.now));
-        out.push(Output::Carrier(ToCarrier::Close));
-        if ending != Ending::CallerHungUp {
+        if !was_away {
+            self.unheard = self.meter.speech_cost(self.playback.unheard_ms(self.now));
+            out.push(Output::Carrier(ToCarrier::Close));
+            self.drop_standby(out);
+        }
+        if !matches!(ending, Ending::CallerHungUp | Ending::Transferred) {
             let after_ms = until.since(self.now);
             out.push(Output::Carrier(ToCarrier::Complete { after_ms }));
         }
@@ -261,7 +267,8 @@ impl Call {
             // Whoever hangs up a call that is over has no time for reports.
             Input::Order(Order::HangUp) => self.ready = false,
             Input::Carrier(_) | Input::Realtime(_) | Input::Budget(_) => {}
-            Input::Standby(_) | Input::Ear(_) | Input::Tool(_) => {}
+            Input::Tool(result) => self.tool_answered(result, out),
+            Input::Standby(_) | Input::Ear(_) => {}
             Input::Order(Order::WrapUp) => {}
             Input::Wake => {}
         }
@@ -280,16 +287,8 @@ impl Call {
             return;
         };
         self.timers = super::Timers::default();
-        let (model, transcription) = self.meter.close();
-        if !model.plus(transcription).is_zero() {
-            self.record(
-                What::Unreported {
-                    model,
-                    transcription,
-                },
-                out,
-            );
-        }
+        self.charge_unreported(out);
+        self.charge_tools(out);
         self.settled = true;
         out.push(Output::Realtime(ToModel::Close));
         out.push(Output::Budget(Ask::Settle(self.spent())));

@@ -8,13 +8,15 @@ use super::{Ask, Call, Input, Output, Phase};
 use crate::units::{CallTime, Usd};
 use crate::{carrier, realtime};
 
-/// Outputs that one input may have: alarms that ring together, a cut, a goodbye, a close.
-const MAX_OUTPUTS: usize = 96;
+/// Outputs that one input may have: alarms that ring together, a cut, a replay, a goodbye, a close.
+const MAX_OUTPUTS: usize = 192;
 
 /// Watches one call from its first input to its last.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     configured: bool,
+    /// The session on standby is open, and its settings are confirmed.
+    standby: Option<bool>,
     closed: bool,
     ended: u32,
     settled: u32,
@@ -44,6 +46,11 @@ impl Checker {
         if *input == Input::Realtime(realtime::Event::Configured(Ok(()))) {
             self.configured = true;
         }
+        if *input == Input::Standby(realtime::Event::Configured(Ok(())))
+            && let Some(confirmed) = &mut self.standby
+        {
+            *confirmed = true;
+        }
         if outputs.len() > MAX_OUTPUTS {
             return Err(format!("3: {} outputs of one input", outputs.len()));
         }
@@ -67,7 +74,7 @@ impl Checker {
                 self.closed, self.ended
             ));
         }
-        if now.millis() >= call.rules.duration_ms.end && !over {
+        if now.millis() >= call.end_ms && !over {
             return Err(format!("2: alive at {now}, after the cap on duration"));
         }
         if let Some((at, timer)) = call.deadline()
@@ -97,11 +104,17 @@ impl Checker {
 
     fn look_at(&mut self, call: &Call, output: &Output) -> Result<(), String> {
         match output {
-            Output::Carrier(command) => self.look_at_carrier(command),
+            Output::Carrier(command) => self.look_at_carrier(call, command),
+            Output::Standby(command) => self.look_at_standby(command),
+            Output::TakeOver => match self.standby.take() {
+                Some(true) => {
+                    self.configured = true;
+                    Ok(())
+                }
+                other => Err(format!("12: took over from a standby that is {other:?}")),
+            },
             Output::Realtime(command) => self.look_at_realtime(call, command),
-            Output::Standby(_) | Output::TakeOver | Output::Sound { .. } | Output::Tool(_) => {
-                Ok(())
-            }
+            Output::Sound { .. } | Output::Tool(_) | Output::Transcript(_) => Ok(()),
             Output::Budget(Ask::TopUp(more)) if more.is_zero() => {
                 Err("8: asked for nothing".into())
             }
@@ -132,7 +145,7 @@ impl Checker {
         }
     }
 
-    fn look_at_carrier(&mut self, command: &carrier::Command) -> Result<(), String> {
+    fn look_at_carrier(&mut self, call: &Call, command: &carrier::Command) -> Result<(), String> {
         match command {
             carrier::Command::Clear => {
                 self.clears += 1;
@@ -153,16 +166,47 @@ impl Checker {
             carrier::Command::Limit { seconds } if *seconds < 60 => {
                 Err(format!("2: a carrier's limit of {seconds} s"))
             }
+            carrier::Command::Transfer(transfer) => {
+                let known = &call.rules.abilities.destinations;
+                if known.iter().any(|known| known.to == transfer.to) {
+                    Ok(())
+                } else {
+                    Err("13: a transfer to somebody who is not in the configuration".into())
+                }
+            }
             carrier::Command::Limit { .. }
-            | carrier::Command::Transfer(_)
             | carrier::Command::LastWords(_)
             | carrier::Command::Close
             | carrier::Command::Complete { .. } => Ok(()),
         }
     }
 
-    fn look_at_realtime(&self, call: &Call, command: &realtime::Command) -> Result<(), String> {
+    /// A session that does not hold the floor hears nobody and is asked for nothing.
+    fn look_at_standby(&mut self, command: &realtime::Command) -> Result<(), String> {
         use realtime::Command;
+        match command {
+            Command::Open { .. } if self.standby.is_none() => {
+                self.standby = Some(false);
+                Ok(())
+            }
+            Command::Close => {
+                self.standby = None;
+                Ok(())
+            }
+            Command::Configure | Command::Cancel { .. } if self.standby.is_some() => Ok(()),
+            Command::Add(_) if self.standby == Some(true) => Ok(()),
+            _ => Err(format!(
+                "12: {command:?} to a standby that is {:?}",
+                self.standby
+            )),
+        }
+    }
+
+    fn look_at_realtime(&mut self, call: &Call, command: &realtime::Command) -> Result<(), String> {
+        use realtime::Command;
+        if matches!(command, Command::Close) {
+            self.configured = false;
+        }
         let billable = matches!(
             command,
             Command::Append { .. }

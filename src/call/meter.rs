@@ -9,14 +9,13 @@
 //! may lower it; a request of ours never does.
 
 use super::listening::Listening;
+use super::memory::{ITEM_TOKENS, Memory, goodbye_of, memory_after, speech, written};
 use super::rules::Rules;
 use crate::pricing::{ModelPrice, TranscriptionUsage, Usage};
 use crate::units::{CallTime, Id, Usd};
 
 use super::record::Cost;
 
-/// Tokens that mark the borders of an item, at most.
-const ITEM_TOKENS: u64 = 14;
 /// Milliseconds of the caller's sound in one token.
 pub const HEARD_MS_PER_TOKEN: u64 = 100;
 /// Milliseconds of the model's speech in one token.
@@ -27,39 +26,6 @@ const LISTENING_MS: u64 = 10_000;
 const CACHEABLE_TOKENS: u64 = 128;
 /// Milliseconds in a carrier's minute.
 pub const MINUTE_MS: u64 = 60_000;
-
-/// Tokens in the model's memory, by what it costs to read them again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Memory {
-    text: u64,
-    /// Audio, and whatever cannot be told: charged as audio, the dearer of the two.
-    audio: u64,
-}
-
-impl Memory {
-    fn and(self, more: Memory) -> Memory {
-        Memory {
-            text: self.text.saturating_add(more.text),
-            audio: self.audio.saturating_add(more.audio),
-        }
-    }
-
-    /// The larger of the two, each part by itself.
-    fn or(self, other: Memory) -> Memory {
-        Memory {
-            text: self.text.max(other.text),
-            audio: self.audio.max(other.audio),
-        }
-    }
-
-    fn cost(self, price: &ModelPrice) -> Usd {
-        price.cost(&Usage {
-            text_in: self.text,
-            unknown_in: self.audio,
-            ..Usage::default()
-        })
-    }
-}
 
 /// Something asked for and not yet billed.
 #[derive(Clone, Debug)]
@@ -94,6 +60,10 @@ pub struct Meter {
     minute: Usd,
     say: Usd,
     goodbye: Usd,
+    /// Tools that run, and what each costs.
+    tools: Vec<(Id, Usd)>,
+    /// What is kept for the caller's talk with somebody else.
+    transfer: Usd,
     cost: Cost,
     minutes: u64,
     memory: Memory,
@@ -116,22 +86,16 @@ pub struct Meter {
 impl Meter {
     /// A meter that has counted nothing. The memory holds the settings.
     pub fn new(rules: &Rules) -> Self {
-        let goodbye = Memory {
-            text: rules.goodbye.len() as u64,
-            audio: ITEM_TOKENS,
-        };
-        let spoken = speech(&rules.model, u64::from(rules.margins.goodbye_tokens));
         Meter {
             model: rules.model,
             minute: rules.minute,
             say: rules.say,
-            goodbye: goodbye.cost(&rules.model).plus(spoken),
+            goodbye: goodbye_of(rules),
+            tools: Vec::new(),
+            transfer: Usd::ZERO,
             cost: Cost::default(),
             minutes: 0,
-            memory: Memory {
-                text: rules.settings_tokens,
-                audio: ITEM_TOKENS,
-            },
+            memory: Memory::of_settings(rules),
             since: Memory::default(),
             open: Vec::new(),
             listening: Listening::new(rules.transcription, rules.prefix_padding_ms),
@@ -141,6 +105,19 @@ impl Meter {
             edited: false,
             released: Vec::new(),
         }
+    }
+
+    /// Another session begins, perhaps of another model; it remembers nothing but its settings. Whatever the one before was asked for
+    /// must have been closed.
+    pub fn begin_session(&mut self, rules: &Rules) {
+        self.model = rules.model;
+        self.goodbye = goodbye_of(rules);
+        self.memory = Memory::of_settings(rules);
+        self.since = Memory::default();
+        self.listening = Listening::new(rules.transcription, rules.prefix_padding_ms);
+        self.read = 0;
+        self.cached = true;
+        self.edited = false;
     }
 
     /// What is settled, by what it was for.
@@ -155,14 +132,20 @@ impl Meter {
 
     /// What is settled and what is spoken for.
     pub fn committed(&self) -> Usd {
-        let open: Usd = self.open.iter().map(|open| open.bound).sum();
-        self.cost.total().plus(open).plus(self.listening.bound(0))
+        let settled = self.cost.total();
+        settled.plus(self.asked()).plus(self.listening.bound(0))
+    }
+
+    /// Everything that is asked for and not settled, but for the caller's transcription.
+    fn asked(&self) -> Usd {
+        let answers: Usd = self.open.iter().map(|open| open.bound).sum();
+        let tools: Usd = self.tools.iter().map(|(_, price)| *price).sum();
+        answers.plus(tools).plus(self.transfer)
     }
 
     /// The most that may still be owed for what is asked for and not reported, with the caller listened to for a while longer.
     pub fn reserved(&self) -> Usd {
-        let open: Usd = self.open.iter().map(|open| open.bound).sum();
-        open.plus(self.listening.bound(LISTENING_MS))
+        self.asked().plus(self.listening.bound(LISTENING_MS))
     }
 
     /// What sending `ms` more of the caller's sound commits.
@@ -235,7 +218,7 @@ impl Meter {
         speech(&self.model, 1).plus(Usd::from_nanos(listened))
     }
 
-    /// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.
+    /// The most that the goodbye can cost.
     pub fn goodbye_bound(&self) -> Usd {
         self.goodbye
     }
@@ -372,6 +355,38 @@ impl Meter {
         Some((cost, bound))
     }
 
+    /// A tool of this price is about to be called.
+    pub fn tool_called(&mut self, tool_call: &Id, price: Usd) {
+        self.tools.push((tool_call.clone(), price));
+    }
+
+    /// A tool has answered, or will not; tells what it cost.
+    pub fn tool_done(&mut self, tool_call: &Id, is_charged: bool) -> Usd {
+        let place = self.tools.iter().position(|(known, _)| known == tool_call);
+        let price = place.map_or(Usd::ZERO, |place| self.tools.swap_remove(place).1);
+        let cost = if is_charged { price } else { Usd::ZERO };
+        self.cost.tools = self.cost.tools.plus(cost);
+        cost
+    }
+
+    /// The caller may be handed over: this much is kept for it.
+    pub fn keep_for_transfer(&mut self, bound: Usd) {
+        self.transfer = bound;
+    }
+
+    /// What is still kept for the talk with somebody else.
+    pub fn kept_for_transfer(&self) -> Usd {
+        self.transfer
+    }
+
+    /// The talk with somebody else is over; tells what its own line cost.
+    pub fn transfer_done(&mut self, cost: Usd) -> Usd {
+        let cost = cost.min(self.transfer);
+        self.transfer = Usd::ZERO;
+        self.cost.carrier = self.cost.carrier.plus(cost);
+        cost
+    }
+
     /// The minute that `now` lies in has begun; tells each that had not been counted, and its price.
     pub fn minute(&mut self, now: CallTime) -> Option<(u64, Usd)> {
         if self.minutes >= started_minutes(now) {
@@ -379,6 +394,8 @@ impl Meter {
         }
         self.minutes += 1;
         self.cost.carrier = self.cost.carrier.plus(self.minute);
+        // Where the caller talks with somebody else, the minutes were part of what was kept.
+        self.transfer = self.transfer.less(self.minute);
         Some((self.minutes, self.minute))
     }
 
@@ -422,31 +439,4 @@ pub fn next_minute(now: CallTime) -> CallTime {
 /// Minutes that have begun by then: the first at the answer.
 fn started_minutes(now: CallTime) -> u64 {
     now.millis() / MINUTE_MS + 1
-}
-
-/// An answer's tokens at the dearest rate they can have.
-fn speech(price: &ModelPrice, tokens: u64) -> Usd {
-    price.cost(&Usage {
-        unknown_out: tokens,
-        ..Usage::default()
-    })
-}
-
-/// What an answer adds to the memory: all that it wrote, which is an item.
-fn written(usage: &Usage) -> Memory {
-    let spoken = usage.audio_out.saturating_add(usage.unknown_out);
-    Memory {
-        text: usage.text_out,
-        audio: spoken.saturating_add(ITEM_TOKENS),
-    }
-}
-
-/// The memory as an answer leaves it: all that it read, and all that it wrote.
-fn memory_after(usage: &Usage) -> Memory {
-    let heard = usage.audio_in.saturating_add(usage.image_in);
-    let read = Memory {
-        text: usage.text_in,
-        audio: heard.saturating_add(usage.unknown_in),
-    };
-    read.and(written(usage))
 }

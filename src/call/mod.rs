@@ -11,22 +11,35 @@
 //! | [`turns`] | who may speak |
 //! | [`words`] | what old sound is replaced by |
 //! | [`meter`] | what it has cost, and what one more answer could cost |
+//! | [`memory`] | what reading it all again costs |
 //! | [`listening`] | what transcribing the caller can cost |
 //! | [`allowance`] | what may be spent |
+//! | [`caps`] | what is set aside, and what is left |
+//! | [`sessions`] | which session holds the floor, and which takes over |
 //! | [`talking`] | what follows from what either side says |
+//! | [`hearing`] | what follows from what the caller does |
 //! | [`answering`] | when an answer is asked for, and what becomes of it |
+//! | [`sounds`] | what we say with sounds of our own |
+//! | [`tools`] | the functions the model calls, and what becomes of them |
+//! | [`handing`] | how the agent hangs up, or hands the caller over |
 //! | [`ending`] | how a call is wound up, and what is last |
 //! | [`record`] | what can be said about it afterwards |
 
 pub mod allowance;
 pub mod answering;
+pub mod caps;
 pub mod ending;
+pub mod handing;
+pub mod hearing;
 pub mod invariants;
 pub mod listening;
+pub mod memory;
 pub mod meter;
 pub mod playback;
 pub mod record;
 pub mod rules;
+pub mod sessions;
+pub mod sounds;
 pub mod talking;
 #[cfg(test)]
 mod tests;
@@ -36,19 +49,22 @@ pub mod turns;
 pub mod words;
 
 use crate::audio::ear::Heard;
-use crate::units::{CallId, CallTime, Usd};
+use crate::units::{CallId, CallTime, Id, Usd};
 use crate::{carrier, realtime};
 use allowance::Allowance;
+use handing::Leaving;
 use meter::Meter;
 use playback::Playback;
 use record::{Cause, Ending, Fact, Goodbye, Summary, What};
 use rules::Rules;
+use sessions::Sessions;
+use sounds::Sound;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use timers::{Timer, Timers};
-use tools::{ToolCall, ToolResult};
+use tools::{ToolCall, ToolResult, Tools};
 use turns::Turns;
-use words::Words;
+use words::{Told, Words};
 
 /// A call that may begin: what admission hands over.
 #[derive(Clone, Debug)]
@@ -57,6 +73,10 @@ pub struct Ticket {
     pub call: CallId,
     /// What it may do.
     pub rules: Arc<Rules>,
+    /// The same for the agent's other models, in the order in which they take over.
+    pub others: Vec<Arc<Rules>>,
+    /// When the call's time began, in seconds since 1970: providers name the end of a session so.
+    pub began_unix_s: u64,
     /// What the budgets above have granted already; it is on disk. At least what merely answering costs: a carrier minute and a
     /// sentence.
     pub granted: Usd,
@@ -103,21 +123,14 @@ pub enum Output {
     },
     /// By a function of the agent's.
     Tool(ToolCall),
+    /// Kept in the transcript, and nowhere else.
+    Transcript(Told),
     /// By the budgets.
     Budget(Ask),
     /// Written down.
     Record(Fact),
     /// The call is over; nothing follows.
     Close(Ending),
-}
-
-/// A sound that we make ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sound {
-    /// Keys of a telephone, pressed one after the other.
-    Tones(String),
-    /// "One moment, please."
-    Moment,
 }
 
 /// What a call asks of the budgets above it (RFC 8506).
@@ -156,6 +169,8 @@ pub enum Phase {
     Talking,
     /// The goodbye is being said.
     WrappingUp(Cause),
+    /// The caller talks with somebody else, since then.
+    Away(CallTime),
     /// Nothing more will happen.
     Over(Ending),
 }
@@ -163,7 +178,16 @@ pub enum Phase {
 /// One phone call.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// What it may do, with the model on the floor.
     rules: Arc<Rules>,
+    /// The same for each of the agent's models.
+    models: Vec<Arc<Rules>>,
+    /// Which of them is on the floor.
+    model: usize,
+    sessions: Sessions,
+    /// Sessions that have held the floor before this one.
+    session: u32,
+    began_unix_s: u64,
     phase: Phase,
     now: CallTime,
     begun: bool,
@@ -171,6 +195,7 @@ pub struct Call {
     playback: Playback,
     turns: Turns,
     words: Words,
+    tools: Tools,
     meter: Meter,
     allowance: Allowance,
     /// When the media stream opened.
@@ -179,6 +204,32 @@ pub struct Call {
     ready: bool,
     /// Caller sound that waits for the model, in milliseconds.
     waiting_ms: u64,
+    /// Caller sound that has come in all.
+    heard_ms: u64,
+    /// Where in it the last turn begins, and where it ended.
+    turn_from_ms: u64,
+    committed_ms: u64,
+    /// The agent has said something to the last turn.
+    turn_answered: bool,
+    /// The caller may be speaking over the agent; our own ear has not heard it yet.
+    doubted: bool,
+    /// Our own ear hears the caller speak.
+    ear_hears: bool,
+    /// Since when nobody is at the other end.
+    holding: Option<CallTime>,
+    /// What the model is to be told once there is one.
+    notes: Vec<String>,
+    /// Keys that were pressed and not told yet.
+    keys: String,
+    keys_of_the_call: u32,
+    /// Sounds of our own that were played.
+    own_sounds: u32,
+    /// The agent is about to leave.
+    leaving: Option<Leaving>,
+    /// At the edge of the budget somebody was asked to take the caller over, once.
+    fell_back: bool,
+    /// When the call is over, whatever else happens: the cap on duration, or that of a transfer.
+    end_ms: u64,
     first_word_said: bool,
     /// The last moment that the caller's sound came.
     last_heard: CallTime,
@@ -212,7 +263,13 @@ impl Call {
     /// A call whose webhook is being answered; [`Input::Wake`] at time zero begins it.
     pub fn new(ticket: Ticket) -> Self {
         let rules = ticket.rules;
+        let others = ticket.others.into_iter();
         Call {
+            models: std::iter::once(rules.clone()).chain(others).collect(),
+            model: 0,
+            sessions: Sessions::default(),
+            session: 0,
+            began_unix_s: ticket.began_unix_s,
             phase: Phase::Connecting,
             now: CallTime::ZERO,
             begun: false,
@@ -220,11 +277,26 @@ impl Call {
             playback: Playback::new(rules.lead_ms, rules.message_frames_ms()),
             turns: Turns::default(),
             words: Words::default(),
+            tools: Tools::default(),
             meter: Meter::new(&rules),
             allowance: Allowance::new(rules.spend.end, ticket.granted),
             answered: None,
             ready: false,
             waiting_ms: 0,
+            heard_ms: 0,
+            turn_from_ms: 0,
+            committed_ms: 0,
+            turn_answered: false,
+            doubted: false,
+            ear_hears: false,
+            holding: None,
+            notes: Vec::new(),
+            keys: String::new(),
+            keys_of_the_call: 0,
+            own_sounds: 0,
+            leaving: None,
+            fell_back: false,
+            end_ms: rules.duration_ms.end,
             first_word_said: false,
             last_heard: CallTime::ZERO,
             last_word: CallTime::ZERO,
@@ -261,7 +333,7 @@ impl Call {
     }
 
     /// The sound of this item is wanted, under this number.
-    pub fn item_number(&self, item: &crate::units::Id) -> Option<u32> {
+    pub fn item_number(&self, item: &Id) -> Option<u32> {
         self.playback.number(item)
     }
 
@@ -283,8 +355,13 @@ impl Call {
             match input {
                 Input::Carrier(event) => self.carrier_said(event, out),
                 Input::Realtime(event) => self.realtime_said(event, out),
+                Input::Standby(event) => self.standby_said(event, out),
+                Input::Ear(heard) => self.ear_said(heard, out),
                 Input::Budget(verdict) => self.budget_said(verdict),
-                Input::Standby(_) | Input::Ear(_) | Input::Tool(_) => {}
+                Input::Tool(result) => self.tool_answered(result, out),
+                Input::Order(Order::WrapUp) if matches!(self.phase, Phase::Away(_)) => {
+                    self.leave_them(out);
+                }
                 Input::Order(Order::WrapUp) => self.wrap_up(Cause::Drain, out),
                 Input::Order(Order::HangUp) => self.close(Ending::Stopped, out),
                 Input::Wake => {}
@@ -294,9 +371,14 @@ impl Call {
             self.keep_within_caps(out);
         }
         if !self.is_over() {
+            self.look_at_transfer(out);
+            self.tell_answers(out);
+            self.change_over(out);
             self.say_what_is_owed(out);
+            self.go_when_heard(out);
             self.watch(out);
         }
+        self.tell_transcript(out);
     }
 
     /// The call is over; until all of it is settled it may wait for reports.
@@ -346,13 +428,27 @@ impl Call {
             }
             Timer::DurationWarn => self.warn(Cause::Duration, out),
             Timer::DurationGoodbye => self.wrap_up(Cause::Duration, out),
-            Timer::DurationEnd => self.cut_off(Cause::Duration, out),
+            Timer::DurationEnd => self.time_is_up(out),
             Timer::Minute => self.count_minutes(out),
             // Nothing more to do than to look at the caps again, which every input ends with.
             Timer::MinuteAhead => self.set_minute_ahead(),
             Timer::SilenceWarn => self.nudge(out),
             Timer::SilenceEnd => self.wrap_up(Cause::Silence, out),
             Timer::Retry => self.turns.owed = true,
+            Timer::Renew => self.renew(out),
+            Timer::Reopen => self.reopen(out),
+            Timer::StandbyReady => {
+                self.standby_lost(
+                    realtime::Loss::Unreachable("no session in time".into()),
+                    out,
+                );
+            }
+            Timer::Moment => self.ask_for_patience(out),
+            Timer::Tool => self.tools_are_late(out),
+            Timer::Keys => self.keys_pressed(out),
+            Timer::Transfer => self.transfer_is_late(out),
+            // Looked at after every input.
+            Timer::LastWords => {}
             Timer::Verdict => self.allowance.refused(),
             Timer::Pace => {}
             Timer::GoodbyeStart => self.goodbye_is_late(out),
@@ -363,114 +459,15 @@ impl Call {
         }
     }
 
-    fn count_minutes(&mut self, out: &mut Vec<Output>) {
-        while let Some((minute, cost)) = self.meter.minute(self.now) {
-            self.record(What::Minute { minute, cost }, out);
+    /// Whoever keeps a transcript is told what is known by now.
+    fn tell_transcript(&mut self, out: &mut Vec<Output>) {
+        if !self.rules.manner.transcript {
+            return self.words.untold();
         }
-        self.timers.set(Timer::Minute, meter::next_minute(self.now));
-    }
-
-    /// Before a minute begins it is asked whether the call can pay for it: early enough for a goodbye, the hang-up, and a shell
-    /// that wakes late.
-    fn set_minute_ahead(&mut self) {
-        let early_ms = self.rules.margins.ending_ms() + LATENESS_MS;
-        let mut at = meter::next_minute(self.now)
-            .millis()
-            .saturating_sub(early_ms);
-        while at <= self.now.millis() {
-            at += meter::MINUTE_MS;
-        }
-        self.timers
-            .set(Timer::MinuteAhead, CallTime::from_millis(at));
-    }
-
-    /// What must not be spent on anything else: the goodbye while it is not asked for, the carrier's sentence while it is not
-    /// said, and the minute that an ending begun now could run into.
-    fn set_aside(&self) -> Usd {
-        let goodbye = match self.phase {
-            Phase::Connecting | Phase::Talking => self.meter.goodbye_bound(),
-            Phase::WrappingUp(_) => Usd::ZERO,
-            Phase::Over(_) => return Usd::ZERO,
-        };
-        let sentence = if self.last_words {
-            Usd::ZERO
-        } else {
-            self.meter.sentence()
-        };
-        goodbye.plus(sentence).plus(self.minutes_aside())
-    }
-
-    /// The minutes that an ending begun now could run into.
-    fn minutes_aside(&self) -> Usd {
-        let ending_ms = self.rules.margins.ending_ms();
-        self.meter.minutes_until(match self.phase {
-            Phase::Connecting | Phase::Talking => self.now.plus(ending_ms + LATENESS_MS),
-            Phase::WrappingUp(_) => self.wrapping_since.plus(ending_ms).max(self.now),
-            Phase::Over(_) => self.now,
-        })
-    }
-
-    /// What may still be committed to.
-    fn room(&self) -> Usd {
-        self.allowance
-            .limit()
-            .less(self.meter.committed().plus(self.set_aside()))
-    }
-
-    /// Whether committing to this much more keeps the promise.
-    fn fits(&self, more: Usd) -> bool {
-        self.meter.committed().plus(self.set_aside()).plus(more) <= self.allowance.limit()
-    }
-
-    /// The cause to name when the money ends: the cap, or the budget that did not fill the grant up to it.
-    fn money_cause(&self) -> Cause {
-        if self.allowance.is_short() {
-            Cause::Budget
-        } else {
-            Cause::Spend
-        }
-    }
-
-    fn keep_within_caps(&mut self, out: &mut Vec<Output>) {
-        if !matches!(self.phase, Phase::Connecting | Phase::Talking) {
-            return;
-        }
-        let used = self.meter.committed().plus(self.set_aside());
-        let wanted = if self.turns.owed {
-            used.plus(self.longest_answer())
-        } else {
-            used
-        };
-        if let Some(more) = self.allowance.ask(used, wanted) {
-            out.push(Output::Budget(Ask::TopUp(more)));
-            self.timers.set(Timer::Verdict, self.now.plus(VERDICT_MS));
-        }
-        if !self.fits(Usd::ZERO) {
-            return self.wrap_up(self.money_cause(), out);
-        }
-        let last_grant =
-            self.first_word_said && !self.turns.is_answering() && !self.allowance.may_grow();
-        if self.spent() >= self.rules.spend.warn
-            || (last_grant && !self.fits(self.shortest_answer().times(2)))
-        {
-            self.warn(Cause::Spend, out);
-        }
-    }
-
-    fn shortest_answer(&self) -> Usd {
-        self.meter.answer_bound(self.rules.shortest_answer())
-    }
-
-    fn longest_answer(&self) -> Usd {
-        self.meter
-            .answer_bound(u64::from(self.rules.max_output_tokens))
-    }
-
-    fn budget_said(&mut self, verdict: Verdict) {
-        self.timers.clear(Timer::Verdict);
-        match verdict {
-            Verdict::Granted(more) => self.allowance.granted(more),
-            Verdict::Refused => self.allowance.refused(),
+        let (over, playback) = (self.is_over(), &self.playback);
+        let playing = |item: &Id| playback.number(item).is_some();
+        while let Some(told) = self.words.transcript(over, playing) {
+            out.push(Output::Transcript(told));
         }
     }
 

@@ -173,6 +173,11 @@ impl Playback {
             .map(|spoken| spoken.number)
     }
 
+    /// Whether the item was cut short, or dropped before it was sent.
+    pub fn was_cut(&self, item: &Id) -> bool {
+        self.cut.iter().any(|(cut, _)| cut == item)
+    }
+
     /// The next piece to send now, if the carrier's queue wants one.
     pub fn next_message(&mut self, now: CallTime) -> Option<(Mark, u64)> {
         if self.dry_at.since(now) + self.message_ms > self.lead_ms {

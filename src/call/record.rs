@@ -3,9 +3,13 @@
 //! A [`Fact`] is written once, when it becomes true, and never edited. Each says what it cost, so that the facts of a call add up to
 //! its price to the nano-dollar.
 
+use super::tools::Outcome;
+use crate::audio::ear::Hold;
+use crate::carrier::Answerer;
 use crate::pricing::{TranscriptionUsage, Usage};
 use crate::realtime::{Code, Loss};
 use crate::units::{CallTime, Id, Usd};
+use std::sync::Arc;
 
 /// Why a call is wound up before its people wished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +37,17 @@ pub enum Side {
     Server,
 }
 
+/// Why another session holds the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// The one before was lost.
+    Lost,
+    /// The one before was old.
+    Age,
+    /// The one before was too dear for what is left.
+    Cheaper,
+}
+
 /// Why a call was not begun. Nothing was billed by anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
@@ -57,6 +72,10 @@ pub enum Refusal {
 pub enum Ending {
     /// The caller hung up, or the carrier ended the call.
     CallerHungUp,
+    /// The model ended the call, its last words heard.
+    AgentHungUp,
+    /// The caller was handed over to somebody else, and their talk is over.
+    Transferred,
     /// Wound up, with a goodbye that was heard.
     SaidGoodbye(Cause),
     /// Wound up, and no goodbye could be heard whole.
@@ -165,6 +184,68 @@ pub enum What {
     },
     /// The caller pressed a key. Which one is the caller's business.
     Digit,
+    /// The model's provider heard a turn that was none: nobody had spoken long enough to mean it.
+    Overheard,
+    /// Nobody is at the other end for now.
+    Held(Hold),
+    /// Somebody is there again.
+    Resumed {
+        /// Milliseconds that nobody was.
+        held_ms: u64,
+        /// Turns that the sound in between would have been taken for, estimated.
+        turns: u64,
+    },
+    /// Who answered a call that we placed, as the carrier heard it.
+    AnsweredBy(Answerer),
+    /// Another session holds the floor.
+    Renewed {
+        /// Why.
+        why: Why,
+        /// The name of its model, `[model.NAME]`: answers cost from now on what it costs.
+        model: Arc<str>,
+        /// Bytes of text it was told of what had been said.
+        replayed_bytes: u64,
+        /// Milliseconds that nobody held the floor.
+        gap_ms: u64,
+    },
+    /// A function is about to be called.
+    ToolCalled {
+        /// Which.
+        name: Arc<str>,
+        /// What it costs if it is.
+        bound: Usd,
+    },
+    /// A function has answered, failed, or was not called.
+    Tool {
+        /// Which; `unknown`: the model made one up.
+        name: Arc<str>,
+        /// How it went.
+        outcome: Outcome,
+        /// What it cost.
+        cost: Usd,
+        /// Milliseconds from the call to the answer.
+        took_ms: u64,
+    },
+    /// The carrier is asked to hand the caller over.
+    Transferring {
+        /// To whom, by their label.
+        label: Arc<str>,
+        /// Seconds that the two may talk.
+        limit_s: u64,
+        /// The most that all of it can cost.
+        bound: Usd,
+    },
+    /// The caller talks with somebody else.
+    Transferred,
+    /// The caller was not handed over.
+    NotTransferred,
+    /// The line to whom the caller was handed to is closed.
+    Leg {
+        /// Seconds they talked; `None`: nobody has told, and it is charged at its bound.
+        talked_s: Option<u64>,
+        /// What that line cost.
+        cost: Usd,
+    },
     /// The goodbye begins.
     WrappingUp(Cause),
     /// A report exceeded the most it could have been, or nobody asked for what it reports: an assumption of the cap is broken.
@@ -254,6 +335,7 @@ impl What {
     pub fn cost(&self) -> Usd {
         match self {
             What::Turn(turn) => turn.cost,
+            What::Tool { cost, .. } | What::Leg { cost, .. } => *cost,
             What::Transcribed { cost, .. }
             | What::Minute { cost, .. }
             | What::Sentence { cost } => *cost,
@@ -270,6 +352,15 @@ impl What {
             | What::Interrupted { .. }
             | What::Condensed { .. }
             | What::Digit
+            | What::Overheard
+            | What::Held(_)
+            | What::Resumed { .. }
+            | What::AnsweredBy(_)
+            | What::Renewed { .. }
+            | What::ToolCalled { .. }
+            | What::Transferring { .. }
+            | What::Transferred
+            | What::NotTransferred
             | What::WrappingUp(_)
             | What::BoundBroken { .. }
             | What::Complained(_)
@@ -300,8 +391,12 @@ words!(Refusal,
     Refusal::OverBudget => "over-budget", Refusal::Draining => "draining", Refusal::Outbound => "outbound",
     Refusal::Unrecorded => "unrecorded");
 words!(Goodbye, Goodbye::None => "none", Goodbye::Model => "model", Goodbye::Carrier => "carrier");
+words!(Why, Why::Lost => "lost", Why::Age => "age", Why::Cheaper => "cheaper");
+words!(Hold, Hold::Music => "music", Hold::Ringback => "ringback", Hold::Fax => "fax");
+words!(Answerer,
+    Answerer::Person => "person", Answerer::Machine => "machine", Answerer::Fax => "fax", Answerer::Unknown => "unknown");
 words!(Ending,
-    Ending::CallerHungUp => "caller-hung-up", Ending::SaidGoodbye(_) => "said-goodbye", Ending::CutOff(_) => "cut-off",
+    Ending::CallerHungUp => "caller-hung-up", Ending::AgentHungUp => "agent-hung-up", Ending::Transferred => "transferred", Ending::SaidGoodbye(_) => "said-goodbye", Ending::CutOff(_) => "cut-off",
     Ending::Refused(_) => "refused", Ending::Stopped => "stopped", Ending::Lost(_) => "lost");
 
 impl Ending {
@@ -311,7 +406,9 @@ impl Ending {
             Ending::SaidGoodbye(cause) | Ending::CutOff(cause) => Some(cause.word()),
             Ending::Refused(refusal) => Some(refusal.word()),
             Ending::Lost(side) => Some(side.word()),
-            Ending::CallerHungUp | Ending::Stopped => None,
+            Ending::CallerHungUp | Ending::AgentHungUp | Ending::Transferred | Ending::Stopped => {
+                None
+            }
         }
     }
 }
@@ -334,6 +431,17 @@ impl What {
             What::Interrupted { .. } => "interrupted",
             What::Condensed { .. } => "condensed",
             What::Digit => "digit",
+            What::Overheard => "overheard",
+            What::Held(_) => "held",
+            What::Resumed { .. } => "resumed",
+            What::AnsweredBy(_) => "answered-by",
+            What::Renewed { .. } => "renewed",
+            What::ToolCalled { .. } => "tool-called",
+            What::Tool { .. } => "tool",
+            What::Transferring { .. } => "transferring",
+            What::Transferred => "transferred",
+            What::NotTransferred => "not-transferred",
+            What::Leg { .. } => "leg",
             What::WrappingUp(_) => "wrapping-up",
             What::BoundBroken { .. } => "bound-broken",
             What::Complained(_) => "complained",

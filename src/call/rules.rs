@@ -1,8 +1,9 @@
 //! The numbers people argue about: every cap, timeout and margin of a call, in one place.
 
+use super::tools::Tool;
 use crate::audio::FRAME_MS;
 use crate::pricing::{ModelPrice, TranscriptionPrice};
-use crate::units::{CallTime, Id, Usd};
+use crate::units::{CallTime, Id, Phone, Usd};
 use std::sync::Arc;
 
 use super::meter::Meter;
@@ -61,8 +62,105 @@ pub struct Rules {
     pub context_tokens: u64,
     /// Turns whose sound the model keeps before it may be replaced by its text.
     pub keep_turns: u32,
+    /// The name of the model these rules are for, `[model.NAME]`.
+    pub model_name: Arc<str>,
+    /// What the model may do besides talking.
+    pub abilities: Abilities,
+    /// How the agent listens.
+    pub manner: Manner,
+    /// How a session is replaced by another one.
+    pub renewal: Renewal,
     /// The margins below, which no agent sets.
     pub margins: Margins,
+}
+
+/// What the model may do besides talking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// The agent's own functions.
+    pub tools: Vec<Tool>,
+    /// It may end the call.
+    pub end_call: bool,
+    /// It may press keys.
+    pub send_digits: bool,
+    /// It may call functions so often in one call, these included.
+    pub most_calls: u32,
+    /// It may hand the caller over to these, and to nobody else.
+    pub destinations: Vec<Destination>,
+    /// What handing over may cost and how long it may last.
+    pub transfer: TransferCap,
+    /// The caller is handed over to this one at the edge of the budget, instead of the goodbye.
+    pub fallback: Option<Arc<str>>,
+    /// What the carrier says before it dials somebody.
+    pub transfer_sentence: Arc<str>,
+}
+
+impl Abilities {
+    /// Whether there is anything that the model may call.
+    pub fn is_any(&self) -> bool {
+        self.end_call || self.send_digits || !self.tools.is_empty() || !self.destinations.is_empty()
+    }
+}
+
+/// Somebody the caller may be handed over to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// What the model calls them.
+    pub label: Arc<str>,
+    /// Their number. The model never sees it.
+    pub to: Phone,
+    /// A started minute of the line to them.
+    pub minute: Usd,
+}
+
+/// What a transfer may cost, both lines together, and how long it may last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferCap {
+    /// Minutes that the two may talk.
+    pub minutes: u64,
+    /// Dollars.
+    pub usd: Usd,
+}
+
+/// How the agent listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The agent goes on talking until our own ear has heard speech (`barge_in = "confirm"`).
+    pub confirm: bool,
+    /// Nothing is sent on while there is music, ringing or a fax on the line.
+    pub hold: bool,
+    /// What to do when a machine answers a call that we placed.
+    pub on_machine: OnMachine,
+    /// What was said is told, word by word, to whoever keeps it.
+    pub transcript: bool,
+}
+
+/// What to do when a machine answers a call that we placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMachine {
+    /// End the call.
+    #[default]
+    HangUp,
+    /// Talk to it.
+    Talk,
+}
+
+/// How a session is replaced by another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// A session is replaced when it is so old, in milliseconds; `None`: only before its provider ends it.
+    pub after_ms: Option<u64>,
+    /// What the next one is told may weigh so many tokens.
+    pub max_tokens: u64,
+}
+
+impl Default for Renewal {
+    fn default() -> Self {
+        Renewal {
+            after_ms: None,
+            max_tokens: 1_500,
+        }
+    }
 }
 
 /// The ladder at the edge of the budget: which rungs an agent takes before the goodbye.
@@ -74,6 +172,8 @@ pub struct Edge {
     pub shorten: bool,
     /// Old sound is replaced by its text to make room.
     pub shrink: bool,
+    /// The agent's next, cheaper model takes over when this one has become too dear.
+    pub cheaper: bool,
     /// An answer shorter than this, in tokens, is not worth asking for; [`Margins::min_output_tokens`] at the least.
     pub min_output_tokens: u32,
 }
@@ -84,6 +184,7 @@ impl Default for Edge {
             tell: true,
             shorten: true,
             shrink: true,
+            cheaper: true,
             min_output_tokens: Margins::default().min_output_tokens,
         }
     }
@@ -108,6 +209,18 @@ pub struct Margins {
     pub reports_ms: u64,
     /// The model must be reached and configured by then.
     pub model_ready_ms: u64,
+    /// Another session must be by then, while a caller is waiting.
+    pub standby_ready_ms: u64,
+    /// With nobody on the floor for so long, the caller is asked for patience.
+    pub moment_ms: u64,
+    /// How long before its provider ends it a session is replaced.
+    pub renew_ahead_ms: u64,
+    /// Caller sound that another session hears again, so that the first syllable is not lost.
+    pub pre_roll_ms: u64,
+    /// Of the sound that was sent on, so much is kept for a session that must hear it again.
+    pub again_ms: u64,
+    /// The carrier must have taken the caller over by then.
+    pub transfer_ms: u64,
     /// The media stream must open by then.
     pub stream_open_ms: u64,
     /// Caller sound kept while the model is not ready; older sound is forgotten.
@@ -127,6 +240,12 @@ impl Default for Margins {
             sentence_ms: 7_000,
             reports_ms: 2_000,
             model_ready_ms: 8_000,
+            standby_ready_ms: 4_000,
+            moment_ms: 1_200,
+            renew_ahead_ms: 120_000,
+            pre_roll_ms: 500,
+            again_ms: 5_000,
+            transfer_ms: 15_000,
             stream_open_ms: 15_000,
             ear_ms: 10_000,
             carrier_limit_ms: 10_000,

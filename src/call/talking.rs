@@ -6,42 +6,41 @@
 use super::record::{Cause, Ending, Side, What};
 use super::rules::GREETING_NOTE;
 use super::timers::Timer;
-use super::{Call, Output, Phase};
+use super::tools::ToolCall;
+use super::{Call, Output, Phase, words};
 use crate::carrier::{self, Command as ToCarrier};
 use crate::realtime::{self, Code, Command as ToModel, Item, Loss};
 
 /// Without any sound of the caller for so long, the line counts as quiet. (OpenAI's own telephone layer waits as long.)
 const NO_SOUND_MS: u64 = 750;
 
-/// Silence that ends a turn, whatever the provider's patience.
-const HUSH_MS: u64 = 1_000;
-
 impl Call {
     pub(super) fn carrier_said(&mut self, event: carrier::Event, out: &mut Vec<Output>) {
         match event {
             carrier::Event::Started => self.stream_opened(out),
-            carrier::Event::Heard { ms } => {
-                self.last_heard = self.now;
-                if matches!(self.phase, Phase::Connecting | Phase::Talking) {
-                    let most = self.rules.margins.ear_ms;
-                    self.waiting_ms = self.waiting_ms.saturating_add(ms).min(most);
-                    self.listen(out);
-                }
-            }
-            carrier::Event::Digit(_) => {
-                self.caller_was_heard();
-                self.record(What::Digit, out);
-            }
+            carrier::Event::Heard { ms } => self.heard(ms, out),
+            carrier::Event::Digit(key) => self.key_pressed(key, out),
             carrier::Event::Played(mark) => {
                 self.playback.played(self.now, mark);
                 self.end_if_goodbye_was_heard(out);
             }
+            carrier::Event::Stopped | carrier::Event::Lost if self.is_away() => {}
+            carrier::Event::Stopped | carrier::Event::Lost if self.is_handed() => {
+                self.handed_over(out);
+            }
             carrier::Event::Stopped => self.close(Ending::CallerHungUp, out),
-            carrier::Event::AnsweredBy(_)
-            | carrier::Event::NotTransferred
-            | carrier::Event::LegEnded { .. }
-            | carrier::Event::Ended { .. } => {}
             carrier::Event::Lost => self.close(Ending::Lost(Side::Carrier), out),
+            carrier::Event::AnsweredBy(answerer) => self.answered_by(answerer, out),
+            carrier::Event::NotTransferred => {
+                let why = "The transfer did not work: nobody could be dialled.";
+                self.transfer_fails(why, out);
+            }
+            carrier::Event::LegEnded { seconds } => self.leg_ended(seconds),
+            carrier::Event::Ended { .. } if self.is_away() => {
+                self.close(Ending::Transferred, out);
+            }
+            // The stream says so itself, or breaks.
+            carrier::Event::Ended { .. } => {}
         }
     }
 
@@ -75,7 +74,11 @@ impl Call {
             .max(60)
     }
 
-    fn begin_talking(&mut self, out: &mut Vec<Output>) {
+    fn is_away(&self) -> bool {
+        matches!(self.phase, Phase::Away(_))
+    }
+
+    pub(super) fn begin_talking(&mut self, out: &mut Vec<Output>) {
         if self.phase != Phase::Connecting || !self.ready || self.answered.is_none() {
             return;
         }
@@ -89,46 +92,19 @@ impl Call {
         self.listen(out);
     }
 
-    /// Sends on the caller's sound that waits, as far as its transcription can be afforded. While an answer is open it may wait: the
-    /// answer's report will make room.
-    fn listen(&mut self, out: &mut Vec<Output>) {
-        if self.phase != Phase::Talking || self.waiting_ms == 0 {
-            return;
-        }
-        let ms = self.waiting_ms;
-        if self.fits(self.meter.forwarding(ms)) {
-            self.waiting_ms = 0;
-            self.forward(ToModel::Append { ms }, ms, out);
-        } else if !self.allowance.may_grow() && !self.turns.is_answering() {
-            self.wrap_up(self.money_cause(), out);
-        }
-    }
-
-    /// Sends on sound, once a fact covers what listening to it may cost.
-    fn forward(&mut self, command: ToModel, ms: u64, out: &mut Vec<Output>) {
-        self.meter.forwarded(ms);
-        if self.meter.committed() > self.covered {
-            self.record(What::Listening, out);
-        }
-        out.push(Output::Realtime(command));
-    }
-
-    /// The caller's sound stopped coming in the middle of speech, as it does when a line drops packets. The provider would wait for the
-    /// end of the turn for ever, for its clock is the sound itself: a second of silence ends it.
-    pub(super) fn hush(&mut self, out: &mut Vec<Output>) {
-        if self.phase != Phase::Talking || !self.turns.caller_speaks {
-            return;
-        }
-        self.turns.caller_speaks = false;
-        if self.fits(self.meter.forwarding(HUSH_MS)) {
-            self.forward(ToModel::AppendSilence { ms: HUSH_MS }, HUSH_MS, out);
-        }
-    }
-
     /// Adds a note of ours to the conversation. Never new instructions: those would throw the provider's cache away.
-    fn tell(&mut self, note: String, out: &mut Vec<Output>) {
-        self.meter.added_text(note.len());
-        out.push(Output::Realtime(ToModel::Add(Item::System(note))));
+    /// While nobody holds the floor it waits for whoever will.
+    pub(super) fn tell(&mut self, note: String, out: &mut Vec<Output>) {
+        if !self.ready {
+            return self.notes.push(note);
+        }
+        self.add(Item::System(note), out);
+    }
+
+    /// Adds an item to the conversation.
+    pub(super) fn add(&mut self, item: Item, out: &mut Vec<Output>) {
+        self.meter.added_text(words::weight(&item));
+        out.push(Output::Realtime(ToModel::Add(item)));
     }
 
     pub(super) fn warn(&mut self, cause: Cause, out: &mut Vec<Output>) {
@@ -164,30 +140,29 @@ impl Call {
 
     pub(super) fn realtime_said(&mut self, event: realtime::Event, out: &mut Vec<Output>) {
         use realtime::Event;
-        if self.lost_early {
+        if self.lost_early || self.is_away() || self.sessions.is_lost() {
             return;
         }
         match event {
-            Event::Created { .. } if !self.ready => out.push(Output::Realtime(ToModel::Configure)),
+            Event::Created { expires_at_s } if !self.ready => {
+                self.session_created(expires_at_s, out);
+            }
             Event::Configured(Ok(())) => self.model_ready(out),
             Event::Configured(Err(key)) => {
                 self.lose_model(Loss::Refused(Code::new(&format!("settings.{key}"))), out);
             }
             Event::SpeechStarted => self.caller_speaks(out),
             Event::SpeechStopped => self.turns.caller_speaks = false,
-            Event::Committed { item } => {
-                self.meter.committed_item(&item);
-                self.words.caller_spoke(&item);
-                self.turns.caller_speaks = false;
-                self.turns.owed = self.phase == Phase::Talking;
-                self.caller_was_heard();
-            }
+            Event::Committed { item } => self.turn_committed(item, out),
             Event::Transcribed { item, usage, text } => {
                 self.words.said(&item, &text);
                 self.transcribed(&item, usage.as_ref(), out);
             }
             Event::Said { item, text, .. } => self.words.said(&item, &text),
-            Event::TranscriptionFailed { item } => self.transcribed(&item, None, out),
+            Event::TranscriptionFailed { item } => {
+                self.words.not_told(&item);
+                self.transcribed(&item, None, out);
+            }
             Event::ResponseStarted { response, nonce } => {
                 self.response_started(response, nonce, out)
             }
@@ -207,11 +182,24 @@ impl Call {
             }
             Event::Complained(complaint) => self.complained(complaint, out),
             Event::Lost(loss) => self.lose_model(loss, out),
-            // The settings offer no tools; what an item weighs, only a report tells.
+            Event::Saying { item, text, .. } => self.words.saying(&item, &text),
+            Event::ToolCalled {
+                response,
+                tool_call,
+                name,
+                arguments,
+                ..
+            } => {
+                let call = ToolCall {
+                    tool_call,
+                    name,
+                    arguments,
+                };
+                self.tool_called(&response, call, out);
+            }
+            // What an item weighs, only a report tells.
             Event::Created { .. }
-            | Event::Saying { .. }
             | Event::ItemAdded { .. }
-            | Event::ToolCalled { .. }
             | Event::Truncated { .. }
             | Event::Deleted { .. } => {}
         }
@@ -221,65 +209,9 @@ impl Call {
         if !std::mem::replace(&mut self.ready, true) {
             self.timers.clear(Timer::ModelReady);
             self.record(What::Ready, out);
+            self.expect_renewal();
             self.begin_talking(out);
         }
-    }
-
-    fn caller_was_heard(&mut self) {
-        self.last_word = self.now;
-        self.nudged = false;
-    }
-
-    /// The caller speaks: whatever the agent was saying stops, and the model is told how much of it was heard.
-    fn caller_speaks(&mut self, out: &mut Vec<Output>) {
-        self.caller_was_heard();
-        if self.phase != Phase::Talking {
-            return;
-        }
-        self.turns.caller_speaks = true;
-        if let Some(answer) = self.turns.open() {
-            answer.unwanted = true;
-            // The provider stops what it is saying by itself; what it has not begun to say, it would say into the caller's words.
-            if !self.rules.provider_interrupts || answer.response.is_none() {
-                let response = answer.response.clone();
-                out.push(Output::Realtime(ToModel::Cancel { response }));
-            }
-        }
-        if !self.playback.is_playing() {
-            return;
-        }
-        out.push(Output::Carrier(ToCarrier::Clear));
-        let cuts = self.playback.cut(self.now);
-        // All of it may have been played, and only its marks be late.
-        if cuts.is_empty() {
-            return;
-        }
-        let (mut heard_ms, mut unheard_ms) = (0, 0);
-        for cut in cuts {
-            heard_ms += cut.heard_ms;
-            unheard_ms += cut.received_ms - cut.heard_ms;
-            out.push(Output::Realtime(match cut.heard_ms {
-                0 => {
-                    self.words.forget(&cut.item);
-                    ToModel::Delete { item: cut.item }
-                }
-                heard_ms => {
-                    self.words.cut(&cut.item, heard_ms);
-                    ToModel::Truncate {
-                        item: cut.item,
-                        heard_ms,
-                    }
-                }
-            }));
-        }
-        self.interruptions += 1;
-        self.record(
-            What::Interrupted {
-                heard_ms,
-                unheard_ms,
-            },
-            out,
-        );
     }
 
     /// Keeps the carrier's queue filled, and the alarms about silence set to the right moments.
@@ -309,10 +241,15 @@ impl Call {
             && !self.turns.caller_speaks
             && !self.turns.owed
             && !self.turns.is_answering()
+            && self.ready
+            && !self.tools.is_busy()
+            && self.leaving.is_none()
             && !self.playback.is_audible(self.now);
         self.timers.clear(Timer::SilenceWarn);
         self.timers.clear(Timer::SilenceEnd);
-        let since = self.last_word.max(self.playback.dry_at());
+        let Some(since) = self.silent_since() else {
+            return;
+        };
         let silence = self.rules.silence_ms;
         let (timer, after_ms) = if !self.warned.contains(&Cause::Silence) {
             (Timer::SilenceWarn, silence.warn)

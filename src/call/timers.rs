@@ -32,6 +32,22 @@ pub enum Timer {
     Answer,
     /// Ask again for an answer that failed.
     Retry,
+    /// The session on the floor is old.
+    Renew,
+    /// Open another session, after a pause.
+    Reopen,
+    /// The session on standby should have been configured by now.
+    StandbyReady,
+    /// Nobody has held the floor for a while.
+    Moment,
+    /// A function that was called should have answered by now.
+    Tool,
+    /// No more keys belong to those that were pressed.
+    Keys,
+    /// The agent's last words should have been heard by now.
+    LastWords,
+    /// The carrier should have taken the caller over by now, or closed the call behind them.
+    Transfer,
     /// The budget should have answered by now.
     Verdict,
     /// The carrier's queue wants more sound.
@@ -59,6 +75,14 @@ const ALL: [Timer; COUNT] = [
     Timer::Hush,
     Timer::Answer,
     Timer::Retry,
+    Timer::Renew,
+    Timer::Reopen,
+    Timer::StandbyReady,
+    Timer::Moment,
+    Timer::Tool,
+    Timer::Keys,
+    Timer::LastWords,
+    Timer::Transfer,
     Timer::Verdict,
     Timer::Pace,
     Timer::GoodbyeStart,

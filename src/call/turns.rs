@@ -148,6 +148,20 @@ impl Turns {
         !self.answers.is_empty()
     }
 
+    /// Whether an answer is open that somebody still wants to hear.
+    pub fn wants_to_speak(&self) -> bool {
+        self.answers.iter().any(|answer| !answer.unwanted)
+    }
+
+    /// The session is gone, and with it every answer. Tells whether one was wanted, and whether some of it had come.
+    pub fn session_lost(&mut self) -> (bool, bool) {
+        let mut wanted = self.answers.iter().filter(|answer| !answer.unwanted);
+        let lost = wanted.next().map(|answer| answer.spoke);
+        self.answers.clear();
+        self.caller_speaks &= lost.is_none();
+        (lost.is_some(), lost == Some(true))
+    }
+
     /// Nothing more of what is open is wanted.
     pub fn abandon(&mut self) {
         self.owed = false;

@@ -1,9 +1,12 @@
-//! What was said so far, in words: what old sound is replaced by, so that the model need not read all of it again.
+//! What was said so far, in words: what old sound is replaced by, what another session is told, and the transcript.
 //!
 //! A minute of sound weighs hundreds of tokens, its words a tenth of that at an eighth of the price. But every change of what was said
 //! before throws the provider's cache away from there on, so it is done rarely and for many turns at once (see
-//! [`Call::make_room`](super::Call)): one note takes the place of everything older than the last few turns.
+//! [`Call::make_room`](super::Call)): one note takes the place of everything older than the last few turns. A session that takes over
+//! from another cannot be given sound at all; it is told the same words, as far as they were heard.
 
+use super::tools::ToolCall;
+use crate::realtime::Item;
 use crate::units::Id;
 use std::collections::VecDeque;
 
@@ -16,28 +19,92 @@ const MOST_AT_ONCE: usize = 64;
 /// Of one utterance, so many bytes are kept at most: some minutes of speech.
 const MOST_BYTES: usize = 4_096;
 
+/// Of what is no longer sound in the model's memory, so many bytes are kept, for a session that takes over.
+const KEPT_BYTES: usize = 16_384;
+
+/// A transcript waits for the words of one utterance until so many more have been said.
+const MOST_AHEAD: usize = 4;
+
+/// Bytes of text in a token, for what a replay may be long: less than in English, about as many as in Chinese.
+const BYTES_PER_TOKEN: u64 = 3;
+
 /// What the note begins with.
 const OPENING: &str = "Earlier in this call, in words:";
 
-/// One item of the conversation that is sound.
+/// One item of the conversation.
 #[derive(Clone, Debug)]
 struct Utterance {
     item: Id,
     speaker: Speaker,
     words: Option<String>,
+    /// No more words of it will come.
+    whole: bool,
     /// Milliseconds the model has sent of it.
     received_ms: u64,
     /// Milliseconds that were heard, when the caller cut in.
     heard_ms: Option<u64>,
+    /// It is sound, in the memory of the session that holds the floor.
+    is_sound: bool,
+    /// The standby session has been told.
+    is_replayed: bool,
+    /// It stands in the transcript.
+    is_told: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Speaker {
     Caller,
     Agent,
+    /// A function that was called, its arguments among the words.
+    Tool {
+        name: String,
+        output: Option<String>,
+    },
 }
 
-/// Everything said that is still sound in the model's memory, oldest first.
+/// Who said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The caller.
+    Caller,
+    /// The agent.
+    Agent,
+}
+
+impl Who {
+    /// The word for it in transcripts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Who::Caller => "caller",
+            Who::Agent => "agent",
+        }
+    }
+}
+
+/// One entry of a transcript. It holds what people said and goes nowhere but there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Who said it.
+    pub who: Who,
+    /// What was heard of it.
+    pub heard: String,
+    /// What was said and not heard: the caller had cut in.
+    pub unheard: String,
+}
+
+/// Never the words: what is printed for a developer ends in a log.
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (heard, unheard) = (self.heard.len(), self.unheard.len());
+        write!(
+            f,
+            "{} ({heard} bytes heard, {unheard} not)",
+            self.who.word()
+        )
+    }
+}
+
+/// Everything said, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     utterances: VecDeque<Utterance>,
@@ -58,16 +125,60 @@ impl Words {
         self.utterance(item, Speaker::Caller);
     }
 
+    /// The caller told something in words: keys they pressed.
+    pub fn caller_wrote(&mut self, item: &Id, words: &str) {
+        let known = self.utterance(item, Speaker::Caller);
+        known.words = Some(words.to_string());
+        known.whole = true;
+        known.is_sound = false;
+    }
+
     /// So much of an item of the agent has come in all.
     pub fn agent_spoke(&mut self, item: &Id, until_ms: u64) {
         let known = self.utterance(item, Speaker::Agent);
         known.received_ms = known.received_ms.max(until_ms);
     }
 
+    /// A function was called.
+    pub fn tool_called(&mut self, call: &ToolCall) {
+        let (name, output) = (call.name.clone(), None);
+        let known = self.utterance(&call.tool_call, Speaker::Tool { name, output });
+        known.words = Some(clip(&call.arguments, MOST_BYTES).to_string());
+        known.whole = true;
+        known.is_sound = false;
+    }
+
+    /// A function has answered, and the session that holds the floor was told.
+    pub fn tool_answered(&mut self, tool_call: &Id, answer: &str) {
+        if let Some(known) = self.find(tool_call)
+            && let Speaker::Tool { output, .. } = &mut known.speaker
+        {
+            *output = Some(clip(answer, MOST_BYTES).to_string());
+        }
+    }
+
+    /// More words of an item of the agent.
+    pub fn saying(&mut self, item: &Id, more: &str) {
+        if let Some(known) = self.find(item).filter(|known| !known.whole) {
+            let words = known.words.get_or_insert_default();
+            if words.len() + more.len() <= MOST_BYTES {
+                words.push_str(more);
+            }
+        }
+    }
+
     /// The words of an item are known.
     pub fn said(&mut self, item: &Id, words: &str) {
         if let Some(known) = self.find(item) {
             known.words = Some(clip(words, MOST_BYTES).trim().to_string());
+            known.whole = true;
+        }
+    }
+
+    /// Nobody will tell the words of this item.
+    pub fn not_told(&mut self, item: &Id) {
+        if let Some(known) = self.find(item) {
+            known.whole = true;
         }
     }
 
@@ -78,22 +189,55 @@ impl Words {
         }
     }
 
-    /// The item is gone from the model's memory.
+    /// The item is gone from the model's memory, and nothing of it was heard.
     pub fn forget(&mut self, item: &Id) {
-        self.utterances.retain(|known| known.item != *item);
+        if let Some(known) = self.find(item) {
+            known.heard_ms = Some(0);
+            known.is_sound = false;
+        }
+    }
+
+    /// Whether the session that holds the floor keeps this item as sound.
+    pub fn is_sound(&self, item: &Id) -> bool {
+        self.utterances
+            .iter()
+            .rev()
+            .any(|known| known.item == *item && known.is_sound)
+    }
+
+    /// Whether it is part of what was said at all: our own sounds are not.
+    pub fn is_known(&self, item: &Id) -> bool {
+        self.utterances.iter().any(|known| known.item == *item)
+    }
+
+    /// Whether the last turn of the caller is known in words. True where there was none.
+    pub fn last_turn_is_known(&self) -> bool {
+        let mut turns = self.utterances.iter().rev();
+        turns
+            .find(|known| known.speaker == Speaker::Caller)
+            .is_none_or(|known| known.whole)
+    }
+
+    /// Whether nobody can say what the caller's last turn was.
+    pub fn last_turn_is_lost(&self) -> bool {
+        let mut turns = self.utterances.iter().rev();
+        turns
+            .find(|known| known.speaker == Speaker::Caller)
+            .is_some_and(|known| known.words.is_none())
     }
 
     /// Items that are older than the last `keep` turns of the caller and could be replaced.
     pub fn old_items(&self, keep: u32) -> usize {
-        let old = self.old(keep);
-        old.filter(|known| known.words.is_some()).count()
+        self.old(keep)
+            .filter(|known| known.whole && known.words.is_some())
+            .count()
     }
 
     /// Takes all that is older than the last `keep` turns of the caller and known in words. What is not known in words stays sound.
     pub fn take_old(&mut self, keep: u32) -> Option<Old> {
         let old: Vec<Utterance> = self
             .old(keep)
-            .filter(|known| known.words.is_some())
+            .filter(|known| known.whole && known.words.is_some())
             .take(MOST_AT_ONCE)
             .cloned()
             .collect();
@@ -107,19 +251,123 @@ impl Words {
             format!("{OPENING}\n{}", lines.join("\n"))
         };
         let items: Vec<Id> = old.into_iter().map(|known| known.item).collect();
-        self.utterances.retain(|known| !items.contains(&known.item));
+        for known in &mut self.utterances {
+            known.is_sound &= !items.contains(&known.item);
+        }
+        self.let_go();
         Some(Old { items, note })
     }
 
-    /// All that came before the last `keep` turns of the caller.
+    /// All sound that came before the last `keep` turns of the caller.
     fn old(&self, keep: u32) -> impl Iterator<Item = &Utterance> {
-        let turns = self.utterances.iter().enumerate().rev();
-        let mut turns = turns.filter(|(_, known)| known.speaker == Speaker::Caller);
+        let sounds = self.utterances.iter().enumerate();
+        let turns = sounds.filter(|(_, known)| known.is_sound && known.speaker == Speaker::Caller);
+        let mut turns = turns.rev();
         let until = match usize::try_from(keep).unwrap_or(usize::MAX) {
             0 => self.utterances.len(),
             keep => turns.nth(keep - 1).map_or(0, |(place, _)| place),
         };
-        self.utterances.range(..until)
+        self.utterances
+            .range(..until)
+            .filter(|known| known.is_sound)
+    }
+
+    /// Lets go of the oldest that is no sound any more, beyond what a session that takes over could be told.
+    fn let_go(&mut self) {
+        let bytes = |known: &Utterance| known.words.as_ref().map_or(0, String::len);
+        let done = |known: &Utterance| !known.is_sound && known.is_told;
+        let mut kept: usize = self.utterances.iter().filter(|k| done(k)).map(bytes).sum();
+        while kept > KEPT_BYTES
+            && let Some(place) = self.utterances.iter().position(done)
+        {
+            kept -= bytes(&self.utterances[place]);
+            self.utterances.remove(place);
+        }
+    }
+
+    /// What a session that has just been opened is told: at most `most_tokens` of the newest, oldest first. Not what is being played
+    /// now, unless `all`: of that, nobody knows yet how much will be heard. What was told once is not told again.
+    pub fn replay(
+        &mut self,
+        most_tokens: u64,
+        all: bool,
+        is_playing: impl Fn(&Id) -> bool,
+    ) -> Vec<Item> {
+        let mut left = usize::try_from(most_tokens * BYTES_PER_TOKEN).unwrap_or(usize::MAX);
+        let mut from = self.utterances.len();
+        let first = from.saturating_sub(MOST_AT_ONCE);
+        while from > first
+            && let Some(before) = from.checked_sub(1)
+            && let Some(rest) = left.checked_sub(self.utterances[before].weight())
+        {
+            (from, left) = (before, rest);
+        }
+        let mut items = Vec::new();
+        for known in self.utterances.range_mut(from..) {
+            if !all && (is_playing(&known.item) || !known.is_settled()) {
+                break;
+            }
+            if !std::mem::replace(&mut known.is_replayed, true) {
+                known.replay(&mut items);
+            }
+        }
+        items
+    }
+
+    /// What a replay of everything would weigh, in bytes and in items.
+    pub fn weight(&self, most_tokens: u64) -> (usize, u64) {
+        let items: Vec<Item> = self.clone().replay(most_tokens, true, |_| false);
+        (items.iter().map(weight).sum(), items.len() as u64)
+    }
+
+    /// The standby session is gone: what it was told, nobody knows.
+    pub fn forget_replay(&mut self) {
+        for known in &mut self.utterances {
+            known.is_replayed = false;
+        }
+    }
+
+    /// Another session holds the floor now, which has heard nothing.
+    pub fn session_changed(&mut self) {
+        for known in &mut self.utterances {
+            known.is_sound = false;
+            known.is_replayed = false;
+            known.whole = true;
+        }
+    }
+
+    /// The next entry of the transcript, once it is known; `last`: nothing more will be said, and what is not known will not be.
+    pub fn transcript(&mut self, last: bool, is_playing: impl Fn(&Id) -> bool) -> Option<Told> {
+        let place = self.utterances.iter().position(|known| !known.is_told)?;
+        let ahead = self.utterances.len() - place;
+        let known = &mut self.utterances[place];
+        let waits = is_playing(&known.item) || !known.is_settled();
+        if waits && !last && ahead <= MOST_AHEAD {
+            return None;
+        }
+        known.is_told = true;
+        let who = match known.speaker {
+            Speaker::Caller => Who::Caller,
+            Speaker::Agent => Who::Agent,
+            Speaker::Tool { .. } => return self.transcript(last, is_playing),
+        };
+        let (heard, unheard) = known.heard();
+        let (heard, unheard) = (heard.trim().to_string(), unheard.trim().to_string());
+        if heard.is_empty() && unheard.is_empty() {
+            return self.transcript(last, is_playing);
+        }
+        Some(Told {
+            who,
+            heard,
+            unheard,
+        })
+    }
+
+    /// Nobody keeps a transcript.
+    pub fn untold(&mut self) {
+        for known in &mut self.utterances {
+            known.is_told = true;
+        }
     }
 
     fn find(&mut self, item: &Id) -> Option<&mut Utterance> {
@@ -142,8 +390,12 @@ impl Words {
                 item: item.clone(),
                 speaker,
                 words: None,
+                whole: false,
                 received_ms: 0,
                 heard_ms: None,
+                is_sound: true,
+                is_replayed: false,
+                is_told: false,
             });
             self.utterances.len() - 1
         });
@@ -152,26 +404,96 @@ impl Words {
 }
 
 impl Utterance {
-    /// It as a line of the note. Of what the agent said, only as much as was heard: the same share of the words as of the sound.
+    /// It as a line of the note. Of what the agent said, only as much as was heard.
     fn line(&self) -> Option<String> {
-        let words = self.words.as_deref()?;
-        let (who, heard) = match (self.speaker, self.heard_ms) {
-            (Speaker::Caller, _) => ("Caller", words.len()),
-            (Speaker::Agent, None) => ("You", words.len()),
+        let who = match self.speaker {
+            Speaker::Caller => "Caller",
+            Speaker::Agent => "You",
+            Speaker::Tool { .. } => return None,
+        };
+        let kept = self.kept()?;
+        Some(format!("{who}: {kept}"))
+    }
+
+    /// The words that were heard, and dots where there were more; `None`: none.
+    fn kept(&self) -> Option<String> {
+        let (heard, unheard) = self.heard();
+        let more = if unheard.is_empty() { "" } else { "…" };
+        (!heard.is_empty()).then(|| format!("{heard}{more}"))
+    }
+
+    /// What was heard of the words, and what was not: the same share of the words as of the sound.
+    fn heard(&self) -> (&str, &str) {
+        let words = self.words.as_deref().unwrap_or_default();
+        let heard = match (&self.speaker, self.heard_ms) {
             (Speaker::Agent, Some(heard_ms)) => {
                 let share = u128::from(heard_ms) * words.len() as u128;
                 let heard = share / u128::from(self.received_ms.max(heard_ms).max(1));
-                ("You", usize::try_from(heard).unwrap_or(words.len()))
+                usize::try_from(heard).unwrap_or(words.len())
             }
+            (Speaker::Caller | Speaker::Tool { .. }, _) | (Speaker::Agent, None) => words.len(),
         };
-        let kept = clip(words, heard).trim_end();
-        let more = if kept.len() < words.len() { "…" } else { "" };
-        (!kept.is_empty()).then(|| format!("{who}: {kept}{more}"))
+        let kept = clip(words, heard);
+        (kept.trim_end(), &words[kept.len()..])
+    }
+
+    /// All that will ever be known of it is known.
+    fn is_settled(&self) -> bool {
+        match &self.speaker {
+            Speaker::Caller | Speaker::Agent => self.whole,
+            Speaker::Tool { output, .. } => output.is_some(),
+        }
+    }
+
+    /// Bytes of it in a replay.
+    fn weight(&self) -> usize {
+        let mut items = Vec::new();
+        self.replay(&mut items);
+        items.iter().map(weight).sum()
+    }
+
+    fn replay(&self, items: &mut Vec<Item>) {
+        let words = self.kept();
+        match (&self.speaker, words) {
+            (Speaker::Caller, Some(words)) => items.push(Item::User(words)),
+            (Speaker::Agent, Some(words)) => items.push(Item::Assistant(words)),
+            (Speaker::Caller | Speaker::Agent, None) => {}
+            (Speaker::Tool { output: None, .. }, _) => {}
+            (
+                Speaker::Tool {
+                    name,
+                    output: Some(output),
+                },
+                arguments,
+            ) => {
+                let (tool_call, name) = (self.item.clone(), name.clone());
+                let (output, arguments) = (output.clone(), arguments.unwrap_or_default());
+                items.push(Item::ToolCall {
+                    tool_call: tool_call.clone(),
+                    name,
+                    arguments,
+                });
+                items.push(Item::ToolOutput { tool_call, output });
+            }
+        }
+    }
+}
+
+/// Bytes of text in an item.
+pub fn weight(item: &Item) -> usize {
+    match item {
+        Item::System(text) | Item::User(text) | Item::Assistant(text) => text.len(),
+        Item::ToolCall {
+            tool_call,
+            name,
+            arguments,
+        } => tool_call.as_str().len() + name.len() + arguments.len(),
+        Item::ToolOutput { tool_call, output } => tool_call.as_str().len() + output.len(),
     }
 }
 
 /// The beginning of a text, of at most so many bytes, without half a word where there are words.
-fn clip(text: &str, most: usize) -> &str {
+pub(super) fn clip(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }
@@ -187,76 +509,4 @@ fn clip(text: &str, most: usize) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Three turns: the first two answered, the second answer cut short.
-    fn talk() -> Words {
-        let mut words = Words::default();
-        words.caller_spoke(&"you-1".into());
-        words.agent_spoke(&"me-1".into(), 2_000);
-        words.said(&"me-1".into(), "Good evening.");
-        words.said(&"you-1".into(), " Hello? ");
-        words.caller_spoke(&"you-2".into());
-        words.said(&"you-2".into(), "Are you there?");
-        words.agent_spoke(&"me-2".into(), 500);
-        words.cut(&"me-2".into(), 400);
-        words.agent_spoke(&"me-2".into(), 1_000);
-        words.said(&"me-2".into(), "Of course I am here.");
-        words.caller_spoke(&"you-3".into());
-        words
-    }
-
-    #[test]
-    fn what_is_older_than_the_last_turns_becomes_one_note_and_is_taken_once() {
-        let mut words = talk();
-        assert_eq!((words.old_items(1), words.old_items(2)), (4, 2));
-        assert_eq!(words.take_old(3), None);
-        let old = words.take_old(2).unwrap();
-        assert_eq!(old.items, ["you-1".into(), "me-1".into()]);
-        assert_eq!(
-            old.note,
-            "Earlier in this call, in words:\nCaller: Hello?\nYou: Good evening."
-        );
-        assert_eq!(words.take_old(2), None);
-    }
-
-    #[test]
-    fn of_what_was_cut_short_only_the_words_that_were_heard_are_kept() {
-        let mut words = talk();
-        words.take_old(2);
-        let old = words.take_old(1).unwrap();
-        assert_eq!(
-            old.note,
-            "Earlier in this call, in words:\nCaller: Are you there?\nYou: Of…"
-        );
-    }
-
-    #[test]
-    fn what_nobody_has_put_into_words_stays_sound() {
-        let mut words = talk();
-        words.caller_spoke(&"you-4".into());
-        words.said(&"you-4".into(), "");
-        words.forget(&"me-2".into());
-        let old = words.take_old(0).unwrap();
-        assert_eq!(
-            old.items,
-            [
-                "you-1".into(),
-                "me-1".into(),
-                "you-2".into(),
-                "you-4".into()
-            ]
-        );
-        assert_eq!(words.take_old(0), None);
-        assert_eq!(words.utterances.len(), 1, "you-3 has no words yet");
-    }
-
-    #[test]
-    fn a_text_is_clipped_between_words_and_never_inside_a_letter() {
-        assert_eq!(clip("the Öl", 5), "the");
-        assert_eq!(clip("ÖÖÖ", 3), "Ö");
-        assert_eq!(clip("one two", 3), "one");
-        assert_eq!(clip("one", 9), "one");
-    }
-}
+mod tests;

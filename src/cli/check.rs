@@ -115,7 +115,11 @@ fn describe(agent: &Agent, settings: &Settings, out: &mut dyn Write) -> io::Resu
         )?;
     }
     if let Some(model) = agent.models.first() {
-        writeln!(out, "  near the end   {}", Ladder(model.rules.edge))?;
+        writeln!(
+            out,
+            "  near the end   {}",
+            Ladder(model.rules.edge, agent.models.len() > 1)
+        )?;
     }
     match &agent.redirect {
         Some(url) => writeln!(out, "  no room        callers are sent to {url}")?,
@@ -190,7 +194,7 @@ impl fmt::Display for Span {
 }
 
 /// What is given up before the goodbye, in the order in which it is.
-struct Ladder(Edge);
+struct Ladder(Edge, bool);
 
 impl fmt::Display for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,6 +202,7 @@ impl fmt::Display for Ladder {
             tell,
             shorten,
             shrink,
+            cheaper,
             min_output_tokens,
         } = self.0;
         if tell {
@@ -209,6 +214,9 @@ impl fmt::Display for Ladder {
         }
         if shrink {
             f.write_str("old sound becomes text; ")?;
+        }
+        if cheaper && self.1 {
+            f.write_str("a cheaper model takes over; ")?;
         }
         f.write_str("goodbye")
     }

@@ -274,6 +274,12 @@ fn in_words(fact: &Fact) -> Option<String> {
         What::Ended(summary) => format!("over: {}", ending_in_words(summary)),
         What::BoundBroken { .. } => "the model charged more than it could have".to_string(),
         What::ModelLost(_) => "the model is lost".to_string(),
+        What::Renewed { model, gap_ms, .. } => {
+            format!("another session of {model} takes over, after {gap_ms} ms")
+        }
+        What::Tool { name, outcome, .. } => format!("{name}: {}", outcome.word()),
+        What::Transferring { label, .. } => format!("the caller is handed over to {label}"),
+        What::NotTransferred => "the caller could not be handed over".to_string(),
         What::Ready
         | What::Asked { .. }
         | What::Listening
@@ -282,6 +288,13 @@ fn in_words(fact: &Fact) -> Option<String> {
         | What::Unreported { .. }
         | What::Condensed { .. }
         | What::Digit
+        | What::Overheard
+        | What::Held(_)
+        | What::Resumed { .. }
+        | What::AnsweredBy(_)
+        | What::ToolCalled { .. }
+        | What::Transferred
+        | What::Leg { .. }
         | What::Complained(_) => return None,
     })
 }

@@ -13,7 +13,7 @@ use super::section::Section;
 use super::tree::Value;
 use crate::admission::{Agent, Model};
 use crate::budget;
-use crate::call::rules::{Cap, Margins, Rules};
+use crate::call::rules::{Abilities, Cap, Manner, Margins, Renewal, Rules};
 use crate::realtime::{Session, TurnDetection};
 use crate::units::{Phone, Usd};
 use std::collections::BTreeMap;
@@ -95,6 +95,10 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             edge,
             context_tokens: u64::from(plan.context_tokens),
             keep_turns: plan.keep_turns,
+            model_name: plan.name.clone(),
+            abilities: Abilities::default(),
+            manner: Manner::default(),
+            renewal: Renewal::default(),
             margins: Margins::default(),
         };
         Model {

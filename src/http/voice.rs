@@ -3,7 +3,7 @@
 use super::{Doors, as_arrived, new_dialect, why_forged};
 use crate::admission::{Admitted, Refused, new_call_id, new_token};
 use crate::bridge::clock::Clock;
-use crate::bridge::line::Line;
+use crate::bridge::line::{self, Line};
 use crate::bridge::switchboard::Seat;
 use crate::bridge::{World, carry};
 use crate::budget::Grant;
@@ -154,12 +154,25 @@ async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Document {
         return refusal;
     };
     let carrier = doors.carrier.clone();
+    let first = line::Model {
+        session: admitted.model.session,
+        new_dialect,
+    };
+    let others = admitted.agent.models.iter().skip(1);
+    let others = others.filter_map(|model| {
+        Some(line::Model {
+            session: model.session.clone(),
+            // The configuration takes only dialects that exist.
+            new_dialect: super::new_dialect(model.dialect)?,
+        })
+    });
+    let others = others.collect();
     let line = Line::new(
         admitted.ticket,
         carrier.clone(),
         offer.carrier_call.clone(),
-        admitted.model.session,
-        new_dialect,
+        first,
+        others,
     );
     let world = World {
         observer: doors.observer.clone(),
@@ -206,6 +219,7 @@ fn opened(doors: &Doors, offer: &Offer, admitted: &Admitted) -> Opened {
         to: offer.to.clone(),
         account: admitted.account.clone(),
         rules: admitted.ticket.rules.clone(),
+        others: admitted.ticket.others.clone(),
         granted: admitted.grant.amount(),
     }
 }

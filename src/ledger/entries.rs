@@ -34,6 +34,8 @@ pub struct Opened {
     pub account: Arc<str>,
     /// What the call may do, and every price.
     pub rules: Arc<Rules>,
+    /// The same for the agent's other models, which may take over.
+    pub others: Vec<Arc<Rules>>,
     /// What the budgets have set aside for it.
     pub granted: Usd,
 }
@@ -90,11 +92,25 @@ pub(super) fn opened(opened: &Opened, boot: &str, journal: &str) -> Line {
             "transcription": rules.transcription.as_ref().map(transcription_price),
             "minute_nanos": nanos(rules.minute),
             "say_nanos": nanos(rules.say),
+            "models": prices_by_model(opened),
         },
         "boot": boot,
         "journal": journal,
     });
     ("call.opened".to_string(), body)
+}
+
+/// What each of the agent's models costs: another one may take over.
+fn prices_by_model(opened: &Opened) -> Value {
+    let all = std::iter::once(&opened.rules).chain(&opened.others);
+    let each = all.map(|rules| {
+        let prices = json!({
+            "model": model_price(&rules.model),
+            "transcription": rules.transcription.as_ref().map(transcription_price),
+        });
+        (rules.model_name.to_string(), prices)
+    });
+    Value::Object(each.collect())
 }
 
 pub(super) fn refused(turned: &Turned) -> Line {
@@ -153,7 +169,48 @@ pub(super) fn fact(fact: &Fact) -> Line {
 fn what(what: &What) -> Value {
     match what {
         What::Answered { limit_s } => json!({ "limit_s": limit_s }),
-        What::Ready | What::Listening | What::Digit => json!({}),
+        What::Ready
+        | What::Listening
+        | What::Digit
+        | What::Overheard
+        | What::Transferred
+        | What::NotTransferred => json!({}),
+        What::Held(hold) => json!({ "hold": hold.word() }),
+        What::Resumed { held_ms, turns } => json!({ "held_ms": held_ms, "turns_spared": turns }),
+        What::AnsweredBy(answerer) => json!({ "answerer": answerer.word() }),
+        What::Renewed {
+            why,
+            model,
+            replayed_bytes,
+            gap_ms,
+        } => json!({
+            "why": why.word(),
+            "model": &**model,
+            "replayed_bytes": replayed_bytes,
+            "gap_ms": gap_ms,
+        }),
+        What::ToolCalled { name, bound } => {
+            json!({ "name": &**name, "bound_nanos": nanos(*bound) })
+        }
+        What::Tool {
+            name,
+            outcome,
+            cost,
+            took_ms,
+        } => json!({
+            "name": &**name,
+            "outcome": outcome.word(),
+            "cost_nanos": nanos(*cost),
+            "took_ms": took_ms,
+        }),
+        What::Transferring {
+            label,
+            limit_s,
+            bound,
+        } => json!({ "label": &**label, "limit_s": limit_s, "bound_nanos": nanos(*bound) }),
+        What::Leg { talked_s, cost } => {
+            json!({ "talked_s": talked_s, "cost_nanos": nanos(*cost) })
+        }
         What::FirstWord { after_ms } => json!({ "after_ms": after_ms }),
         What::Asked {
             nonce,

@@ -82,8 +82,10 @@ pub struct Lost {
     pub model: Usd,
     /// Transcriptions that were reported.
     pub transcription: Usd,
-    /// Minutes and sentences that were recorded.
+    /// Minutes, sentences and lines to others that were recorded.
     pub carrier: Usd,
+    /// Tools that were recorded.
+    pub tools: Usd,
     /// How many minutes those were.
     pub minutes: u64,
     /// The most that it may owe besides, within its grant.
@@ -107,6 +109,7 @@ impl Lost {
         self.model
             .plus(self.transcription)
             .plus(self.carrier)
+            .plus(self.tools)
             .plus(self.unreported)
     }
 
@@ -119,6 +122,7 @@ impl Lost {
             "model_nanos": nanos(self.model),
             "transcription_nanos": nanos(self.transcription),
             "carrier_nanos": nanos(self.carrier),
+            "tools_nanos": nanos(self.tools),
             "unreported_nanos": nanos(self.unreported),
             "ran_on_minutes": self.ran_on_minutes,
             "ran_on_nanos": nanos(self.ran_on),
@@ -135,6 +139,7 @@ struct Tally {
     model: Usd,
     transcription: Usd,
     carrier: Usd,
+    tools: Usd,
     granted: Usd,
     spent: Usd,
     reserved: Usd,
@@ -158,6 +163,8 @@ impl Tally {
                 self.carrier = self.carrier.plus(cost);
                 self.minutes += 1;
             }
+            "call.leg" => self.carrier = self.carrier.plus(cost),
+            "call.tool" => self.tools = self.tools.plus(cost),
             "call.sentence" => {
                 self.carrier = self.carrier.plus(cost);
                 self.has_sentence = true;
@@ -195,7 +202,8 @@ pub(super) fn charge(entries: &[Entry], is_whole: bool, duration_s: Option<u64>)
         true => Usd::ZERO,
         false => money(&prices, "say_nanos"),
     };
-    let known = tally.model.plus(tally.transcription).plus(tally.carrier);
+    let talk = tally.model.plus(tally.transcription);
+    let known = talk.plus(tally.carrier).plus(tally.tools);
     let spent = known.max(tally.spent);
     // The webhook may have been answered before the first minute was written down.
     let first = match (tally.minutes, duration_s) {
@@ -219,6 +227,7 @@ pub(super) fn charge(entries: &[Entry], is_whole: bool, duration_s: Option<u64>)
         model: tally.model,
         transcription: tally.transcription,
         carrier: tally.carrier,
+        tools: tally.tools,
         minutes: tally.minutes,
         unreported: owed.max(spent).less(known),
         ran_on_minutes,

@@ -6,7 +6,7 @@
 use super::chain::{Entry, beginning};
 use super::entries::{
     money, nanos, number, read_model_price, read_transcription_price, read_transcription_usage,
-    read_usage,
+    read_usage, word,
 };
 use super::recovery;
 use crate::pricing::{ModelPrice, TranscriptionPrice};
@@ -119,10 +119,15 @@ struct Audit {
     findings: Vec<Finding>,
     prices: Option<Prices>,
     granted: Usd,
+    /// What each model costs that may take over.
+    by_model: Value,
     model: Usd,
     transcription: Usd,
     carrier: Usd,
+    tools: Usd,
     minutes: u64,
+    /// What each tool that was called and has not answered costs.
+    called: BTreeMap<String, Vec<Usd>>,
     /// What each answer that is asked for and not reported can cost.
     open: BTreeMap<u64, Usd>,
     /// The provider broke an assumption, and that was recorded.
@@ -163,6 +168,14 @@ impl Audit {
                 let say = self.prices.map(|prices| prices.say);
                 self.carrier = self.carrier.plus(self.cost(entry, &body, say));
             }
+            "call.renewed" => self.renewed(entry, &body),
+            "call.tool_called" => {
+                let bound = money(&body, "bound_nanos");
+                let name = word(&body, "name").to_string();
+                self.called.entry(name).or_default().push(bound);
+            }
+            "call.tool" => self.tool(entry, &body),
+            "call.leg" => self.carrier = self.carrier.plus(self.cost(entry, &body, None)),
             "call.unreported" => self.unreported(entry, &body),
             "call.bound_broken" => self.is_broken = true,
             "call.ended" => self.ended(entry, &body),
@@ -178,12 +191,40 @@ impl Audit {
     }
 
     fn spent(&self) -> Usd {
-        self.model.plus(self.transcription).plus(self.carrier)
+        let talk = self.model.plus(self.transcription);
+        talk.plus(self.carrier).plus(self.tools)
+    }
+
+    /// Another model answers from here on, at its own price.
+    fn renewed(&mut self, entry: &Entry, body: &Value) {
+        let of_model = self.by_model.get(word(body, "model"));
+        let model = of_model.and_then(|prices| read_model_price(prices.get("model")?));
+        let transcription = of_model.and_then(|prices| prices.get("transcription"));
+        match (&mut self.prices, model) {
+            (Some(prices), Some(model)) => {
+                prices.model = model;
+                prices.transcription = transcription.and_then(read_transcription_price);
+            }
+            _ => self.complain(entry, "is of a model without a price".to_string()),
+        }
+    }
+
+    /// What was called costs its price or nothing.
+    fn tool(&mut self, entry: &Entry, body: &Value) {
+        let bounds = self.called.get_mut(word(body, "name"));
+        let bound = bounds.and_then(Vec::pop).unwrap_or_default();
+        let cost = self.cost(entry, body, None);
+        if cost != bound && !cost.is_zero() {
+            let what = format!("costs {cost} USD, and its price is {bound}");
+            self.complain(entry, what);
+        }
+        self.tools = self.tools.plus(cost);
     }
 
     fn opened(&mut self, entry: &Entry, body: &Value) {
         self.granted = money(body, "granted_nanos");
         self.prices = Prices::read(body);
+        self.by_model = body.pointer("/prices/models").cloned().unwrap_or_default();
         if self.prices.is_none() {
             self.complain(entry, "does not say what things cost".to_string());
         }
@@ -257,7 +298,7 @@ impl Audit {
             ("model_nanos", self.model),
             ("transcription_nanos", self.transcription),
             ("carrier_nanos", self.carrier),
-            ("tools_nanos", Usd::ZERO),
+            ("tools_nanos", self.tools),
         ] {
             let recorded = money(body, key);
             if recorded != expected {

@@ -3,6 +3,24 @@
 //! Whoever asks what a call did, whether by grep, by graph or by looking at it live, reads the same fact written in this one place.
 //! Log lines carry no speech, no key and no whole phone number, because none reaches this room.
 
+/// The fields every line about a call has, then those of the fact.
+macro_rules! about_call {
+    ($level:ident, $labels:expr, $fact:expr, $event:literal $(, $($field:tt)+)?) => {
+        tracing::$level!(
+            event = $event,
+            call = $labels.call.as_str(),
+            carrier_call = $labels.carrier_call.as_str(),
+            agent = &*$labels.agent,
+            at_ms = $fact.at.millis(),
+            spent_usd = %$fact.spent,
+            cap_usd = %$labels.cap,
+            left_usd = %$labels.cap.less($fact.spent)
+            $(, $($field)+)?
+        )
+    };
+}
+
+mod acts;
 pub mod log;
 
 use crate::call::record::{Ending, Fact, Summary, Turn, What};
@@ -68,71 +86,69 @@ impl Observer {
     }
 }
 
-/// The fields every line about a call has, then those of the fact.
-macro_rules! line {
-    ($level:ident, $labels:expr, $fact:expr, $event:literal $(, $($field:tt)+)?) => {
-        tracing::$level!(
-            event = $event,
-            call = $labels.call.as_str(),
-            carrier_call = $labels.carrier_call.as_str(),
-            agent = &*$labels.agent,
-            at_ms = $fact.at.millis(),
-            spent_usd = %$fact.spent,
-            cap_usd = %$labels.cap,
-            left_usd = %$labels.cap.less($fact.spent)
-            $(, $($field)+)?
-        )
-    };
-}
-
 fn line(labels: &Labels, fact: &Fact) {
     match &fact.what {
-        What::Answered { limit_s } => line!(info, labels, fact, "call.answered", limit_s),
-        What::Ready => line!(info, labels, fact, "call.ready"),
-        What::FirstWord { after_ms } => line!(info, labels, fact, "call.first_word", after_ms),
+        What::Answered { limit_s } => about_call!(info, labels, fact, "call.answered", limit_s),
+        What::Ready => about_call!(info, labels, fact, "call.ready"),
+        What::FirstWord { after_ms } => {
+            about_call!(info, labels, fact, "call.first_word", after_ms)
+        }
         What::Asked {
             nonce,
             max_output_tokens,
             bound,
-        } => line!(
+        } => about_call!(
             debug, labels, fact, "call.asked", nonce, max_output_tokens, bound_usd = %bound
         ),
         What::Listening => {
-            line!(debug, labels, fact, "call.listening", reserved_usd = %fact.reserved)
+            about_call!(debug, labels, fact, "call.listening", reserved_usd = %fact.reserved)
         }
         What::Turn(turn) => line_of_turn(labels, fact, turn),
         What::Transcribed { cost, .. } => {
-            line!(debug, labels, fact, "call.transcribed", cost_usd = %cost)
+            about_call!(debug, labels, fact, "call.transcribed", cost_usd = %cost)
         }
         What::Minute { minute, cost } => {
-            line!(info, labels, fact, "call.minute", minute, cost_usd = %cost)
+            about_call!(info, labels, fact, "call.minute", minute, cost_usd = %cost)
         }
-        What::Sentence { cost } => line!(info, labels, fact, "call.sentence", cost_usd = %cost),
+        What::Sentence { cost } => {
+            about_call!(info, labels, fact, "call.sentence", cost_usd = %cost)
+        }
         What::Unreported {
             model,
             transcription,
-        } => line!(
+        } => about_call!(
             info, labels, fact, "call.unreported", model_usd = %model, transcription_usd = %transcription
         ),
-        What::Warned(cause) => line!(info, labels, fact, "call.warned", cause = cause.word()),
+        What::Warned(cause) => about_call!(info, labels, fact, "call.warned", cause = cause.word()),
         What::Interrupted {
             heard_ms,
             unheard_ms,
         } => {
-            line!(info, labels, fact, "call.interrupted", heard_ms, unheard_ms)
+            about_call!(info, labels, fact, "call.interrupted", heard_ms, unheard_ms)
         }
-        What::Condensed { items } => line!(info, labels, fact, "call.condensed", items),
-        What::Digit => line!(info, labels, fact, "call.digit"),
+        What::Condensed { items } => about_call!(info, labels, fact, "call.condensed", items),
+        What::Digit => about_call!(info, labels, fact, "call.digit"),
+        What::Overheard
+        | What::Held(_)
+        | What::Resumed { .. }
+        | What::AnsweredBy(_)
+        | What::Renewed { .. }
+        | What::ToolCalled { .. }
+        | What::Tool { .. }
+        | What::Transferring { .. }
+        | What::Transferred
+        | What::NotTransferred
+        | What::Leg { .. } => acts::line(labels, fact),
         What::WrappingUp(cause) => {
-            line!(info, labels, fact, "call.wrapping_up", cause = cause.word())
+            about_call!(info, labels, fact, "call.wrapping_up", cause = cause.word())
         }
-        What::BoundBroken { cost, bound } => line!(
+        What::BoundBroken { cost, bound } => about_call!(
             error, labels, fact, "call.bound_broken", cost_usd = %cost, bound_usd = %bound,
             help = "the provider charged what it could not have charged by its own rules; the call is ended. \
                     Compare its model's price and limits with config/prices.toml"
         ),
         What::Complained(code) => {
-            line!(warn, labels, fact, "call.complained", code = code.as_str())
+            about_call!(warn, labels, fact, "call.complained", code = code.as_str())
         }
         What::ModelLost(loss) => line_of_loss(labels, fact, loss),
         What::Ended(summary) => line_of_end(labels, fact, summary),
@@ -141,7 +157,7 @@ fn line(labels: &Labels, fact: &Fact) {
 
 fn line_of_turn(labels: &Labels, fact: &Fact, turn: &Turn) {
     let usage = turn.usage.unwrap_or_default();
-    line!(
+    about_call!(
         info, labels, fact, "call.turn",
         turn = turn.turn,
         turn_usd = %turn.cost,
@@ -183,7 +199,7 @@ fn line_of_loss(labels: &Labels, fact: &Fact, loss: &crate::realtime::Loss) {
             "what answers at the model's url does not speak this dialect",
         ),
     };
-    line!(error, labels, fact, "call.model_lost", reason, code, help);
+    about_call!(error, labels, fact, "call.model_lost", reason, code, help);
 }
 
 /// What to mend, for the provider's codes that somebody must mend.
@@ -209,7 +225,7 @@ fn help_for(code: &str) -> &'static str {
 
 fn line_of_end(labels: &Labels, fact: &Fact, summary: &Summary) {
     let Some(ending) = summary.ending else { return };
-    line!(
+    about_call!(
         info, labels, fact, "call.ended",
         ending = ending.word(),
         cause = ending.cause().unwrap_or(""),
@@ -238,6 +254,11 @@ fn count(labels: &Labels, fact: &Fact) {
         What::FirstWord { after_ms } => {
             histogram!("ringfence_first_audio_seconds").record(*after_ms as f64 / 1000.0);
         }
+        What::Renewed { why, gap_ms, .. } => acts::count_renewal(*why, *gap_ms),
+        What::Tool { name, outcome, .. } => acts::count_tool(name, *outcome),
+        What::Resumed { held_ms, .. } => {
+            counter!("ringfence_held_seconds_total").increment(held_ms / 1000);
+        }
         What::Interrupted { .. } => counter!("ringfence_interruptions_total").increment(1),
         What::Complained(code) => {
             counter!("ringfence_model_errors_total", "code" => code.as_str().to_string())
@@ -256,6 +277,14 @@ fn count(labels: &Labels, fact: &Fact) {
         | What::Warned(_)
         | What::Condensed { .. }
         | What::Digit
+        | What::Overheard
+        | What::Held(_)
+        | What::AnsweredBy(_)
+        | What::ToolCalled { .. }
+        | What::Transferring { .. }
+        | What::Transferred
+        | What::NotTransferred
+        | What::Leg { .. }
         | What::WrappingUp(_)
         | What::ModelLost(_) => {}
     }

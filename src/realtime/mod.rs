@@ -277,7 +277,7 @@ pub enum Command {
     },
     /// Send the settings.
     Configure,
-    /// Send on the next `ms` of the caller's sound that wait.
+    /// Send on the last `ms` of the caller's sound, whether or not some of it was sent on before.
     Append {
         /// Milliseconds.
         ms: u64,

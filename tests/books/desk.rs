@@ -172,6 +172,7 @@ impl Call {
             to: Phone::from("+15005550006"),
             account: "0011223344556677".into(),
             rules: rules.clone(),
+            others: Vec::new(),
             granted: Usd::from_micros(125_000),
         };
         Call {

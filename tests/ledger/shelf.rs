@@ -85,6 +85,7 @@ pub fn opened(call: &str) -> Opened {
         to: Phone::from("+15005550006"),
         account: "0011223344556677".into(),
         rules: rules(),
+        others: Vec::new(),
         granted: Usd::from_micros(125_000),
     }
 }

@@ -197,6 +197,8 @@ fn a_second_answer_under_a_number_of_ours_is_one_that_nobody_asked_for() {
         let mut call = Call::new(Ticket {
             call: "rf-1".into(),
             rules: Arc::new(rules()),
+            others: Vec::new(),
+            began_unix_s: 0,
             granted: cents(500),
         });
         let turn = Event::Committed { item: "you".into() };

@@ -20,6 +20,7 @@ fn nothing_is_sent_to_a_session_whose_settings_differ() {
             0.0    carrier   limit 310s
             0.2    realtime  configure
             0.3    fact      model-lost
+            0.3    realtime  close
             0.3    fact      sentence
             0.3    carrier   say "Sorry."
             0.3    carrier   close
@@ -74,14 +75,9 @@ fn a_model_lost_in_the_middle_is_apologised_for() {
             0.2    fact      ready
             0.3    realtime  respond r1 max 1024
             1.0    fact      model-lost
-            1.0    fact      sentence
-            1.0    carrier   say "Sorry."
-            1.0    carrier   close
             1.0    fact      unreported $0.068256
             1.0    realtime  close
-            1.0    budget    Settle(Usd(80756000))
-            1.0    fact      ended
-            1.0    over      Lost(Realtime)
+            1.0    standby   open
         "#]],
     );
 }

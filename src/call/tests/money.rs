@@ -275,14 +275,17 @@ fn more_is_asked_for_at_half_of_the_grant_and_a_silent_budget_leaves_what_was_gr
             4.0    fact      turn $0.05996
             5.1    realtime  respond r3 max 321
             13.1   fact      model-lost
-            13.1   fact      sentence
-            13.1   carrier   say "Sorry."
-            13.1   carrier   close
             13.1   fact      unreported $0.052124
+            13.1   realtime  close
+            13.1   fact      warned
+            13.1   fact      wrapping-up
+            13.1   fact      sentence
+            13.1   carrier   say "Goodbye."
+            13.1   carrier   close
             13.1   realtime  close
             13.1   budget    Settle(Usd(184544000))
             13.1   fact      ended
-            13.1   over      Lost(Realtime)
+            13.1   over      SaidGoodbye(Budget)
         "#]],
     );
 }

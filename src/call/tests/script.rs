@@ -1,10 +1,12 @@
 //! Calls written as text: what happens, a line each, and what comes of it, a line each.
 
+use crate::audio::ear::{Heard, Hold};
 use crate::call::invariants::Checker;
 use crate::call::record::What;
-use crate::call::rules::{Cap, Edge, Margins, Rules};
+use crate::call::rules::{Abilities, Cap, Edge, Manner, Margins, Renewal, Rules};
+use crate::call::tools::{Outcome, ToolResult};
 use crate::call::{Call, Input, Order, Output, Phase, Ticket, Verdict};
-use crate::carrier::{self, Mark};
+use crate::carrier::{self, Answerer, Mark};
 use crate::pricing::{ModelPrice, TranscriptionPrice, TranscriptionUsage, Usage};
 use crate::realtime::{self, Code, Complaint, Gravity, Loss, RequestKind, Status};
 use crate::units::{CallTime, Id, Usd};
@@ -62,6 +64,10 @@ pub fn rules() -> Rules {
         edge: Edge::default(),
         context_tokens: 2_000,
         keep_turns: 2,
+        model_name: "main".into(),
+        abilities: Abilities::default(),
+        manner: Manner::default(),
+        renewal: Renewal::default(),
         margins: Margins::default(),
     }
 }
@@ -93,6 +99,8 @@ pub fn outputs(rules: Rules, granted: Usd, script: &str) -> Vec<(CallTime, Outpu
     let ticket = Ticket {
         call: "rf-1".into(),
         rules: Arc::new(rules),
+        others: Vec::new(),
+        began_unix_s: 0,
         granted,
     };
     let mut call = Call::new(ticket);
@@ -167,6 +175,24 @@ fn read(line: &str) -> Vec<Input> {
             ["refused"] => Verdict::Refused,
             _ => panic!("{line}"),
         })],
+        "standby" => read_realtime(&words[1..])
+            .into_iter()
+            .map(Input::Standby)
+            .collect(),
+        "ear" => vec![Input::Ear(match words[1] {
+            "speech" => Heard::Speech,
+            "quiet" => Heard::Quiet,
+            _ => Heard::Hold(Hold::Music),
+        })],
+        "tool" => vec![Input::Tool(ToolResult {
+            tool_call: words[1].into(),
+            outcome: if words[2] == "failed" {
+                Outcome::Failed
+            } else {
+                Outcome::Done
+            },
+            output: words[3..].join(" "),
+        })],
         "operator" if words[1] == "wraps-up" => vec![Input::Order(Order::WrapUp)],
         "operator" => vec![Input::Order(Order::HangUp)],
         "wait" => vec![Input::Wake],
@@ -182,6 +208,12 @@ fn read_carrier(words: &[&str]) -> carrier::Event {
         ["played", mark] => carrier::Event::Played(Mark::parse(mark).unwrap()),
         ["stopped"] => carrier::Event::Stopped,
         ["lost"] => carrier::Event::Lost,
+        ["not-transferred"] => carrier::Event::NotTransferred,
+        ["leg-ended", seconds] => carrier::Event::LegEnded {
+            seconds: seconds.parse().unwrap(),
+        },
+        ["ended"] => carrier::Event::Ended { seconds: None },
+        ["answered-by-machine"] => carrier::Event::AnsweredBy(Answerer::Machine),
         _ => panic!("{words:?}"),
     }
 }
@@ -243,6 +275,24 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
         ["done", response, status, tokens @ ..] => vec![read_done(response, status, tokens)],
         ["complained", gravity, code, about @ ..] => vec![read_complaint(gravity, code, about)],
         ["lost"] => vec![Event::Lost(Loss::Dropped)],
+        ["ready-until", seconds] => vec![
+            Event::Created {
+                expires_at_s: Some(seconds.parse().unwrap()),
+            },
+            Event::Configured(Ok(())),
+        ],
+        ["saying", item, words @ ..] => vec![Event::Saying {
+            response: id("r"),
+            item: id(item),
+            text: words.join(" "),
+        }],
+        ["calls", response, tool_call, name, arguments @ ..] => vec![Event::ToolCalled {
+            response: id(response),
+            item: id(tool_call),
+            tool_call: id(tool_call),
+            name: (*name).into(),
+            arguments: arguments.join(" "),
+        }],
         ["refused", code] => vec![Event::Lost(Loss::Refused(Code::new(code)))],
         _ => panic!("{words:?}"),
     }
@@ -317,6 +367,14 @@ fn tell(output: &Output) -> Option<String> {
         Output::TakeOver => "standby   takes-over".into(),
         Output::Sound { item, sound } => format!("sound     {item} {sound:?}"),
         Output::Tool(call) => format!("tool      {call:?}"),
+        Output::Transcript(told) => {
+            format!(
+                "told      {}: {:?} {:?}",
+                told.who.word(),
+                told.heard,
+                told.unheard
+            )
+        }
         Output::Budget(ask) => format!("budget    {ask:?}"),
         // These two are for the ledger: what they say is said by the command that follows.
         Output::Record(fact) if matches!(fact.what, What::Asked { .. } | What::Listening) => {
@@ -341,7 +399,13 @@ fn tell_carrier(command: &carrier::Command) -> Option<String> {
         Command::Play { mark, ms } => format!("carrier   play {mark} {ms}ms"),
         Command::Clear => "carrier   clear".into(),
         Command::Limit { seconds } => format!("carrier   limit {seconds}s"),
-        Command::Transfer(transfer) => format!("carrier   transfer {transfer:?}"),
+        Command::Transfer(transfer) => format!(
+            "carrier   transfer to {} for {}s, whole call {}s, {:?}",
+            transfer.to.reveal(),
+            transfer.limit_s,
+            transfer.call_limit_s,
+            transfer.say
+        ),
         Command::LastWords(words) => format!("carrier   say {words:?}"),
         Command::Close => "carrier   close".into(),
         Command::Complete { .. } => return None,

@@ -205,10 +205,11 @@ fn a_failed_answer_is_asked_for_again_with_a_pause_and_not_for_ever() {
             6.0    fact      turn
             6.0    fact      complained
             6.0    fact      model-lost
+            6.0    fact      unreported $0.000064
+            6.0    realtime  close
             6.0    fact      sentence
             6.0    carrier   say "Sorry."
             6.0    carrier   close
-            6.0    fact      unreported $0.000064
             6.0    realtime  close
             6.0    budget    Settle(Usd(12564000))
             6.0    fact      ended

@@ -9,7 +9,7 @@ mod desk;
 use super::Outcome;
 use crate::admission::{Admission, Admitted, Refused, new_token};
 use crate::bridge::dial::{DialError, Step};
-use crate::bridge::line::Line;
+use crate::bridge::line::{self, Line};
 use crate::budget::Budget;
 use crate::call::Input;
 use crate::carrier::{self, CARRIERS, Carrier, Document, Event, Garbled, Request, Unwelcome};
@@ -439,8 +439,11 @@ impl<'a> Show<'a> {
             ticket,
             carrier,
             call,
-            model.session,
-            *new_dialect,
+            line::Model {
+                session: model.session,
+                new_dialect: *new_dialect,
+            },
+            Vec::new(),
         ));
         self.tell(Input::Wake);
         document

@@ -19,14 +19,9 @@ pub(super) fn edge(section: &Section<'_>) -> Edge {
         tell: section.flag("tell").unwrap_or(usual.tell),
         shorten: section.flag("shorten").unwrap_or(usual.shorten),
         shrink: section.flag("shrink").unwrap_or(usual.shrink),
+        cheaper: section.flag("cheaper_model").unwrap_or(usual.cheaper),
         min_output_tokens: min_answer(section).unwrap_or(usual.min_output_tokens),
     };
-    for (key, feature) in [
-        ("cheaper_model", "going on with a cheaper model"),
-        ("transfer", "transfers"),
-    ] {
-        section.later(key, feature, |_| false);
-    }
     section.finish();
     edge
 }

@@ -86,6 +86,7 @@ on_store_failure = "hang_up"
     let settings = loads(&text, &[("RINGFENCE__MODEL__MAIN__KEEP_TURNS", "0")]);
     let rules = &settings.agents[0].models[0].rules;
     let edge = Edge {
+        cheaper: true,
         tell: false,
         shorten: false,
         shrink: false,

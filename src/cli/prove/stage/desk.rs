@@ -8,6 +8,8 @@ use crate::bridge::line::Outside;
 use crate::budget::Grant;
 use crate::call::invariants::Checker;
 use crate::call::record::{Ending, Fact};
+use crate::call::tools::ToolCall;
+use crate::call::words::Told;
 use crate::call::{Ask, Call, Input, Output, Verdict};
 use crate::carrier::RestRequest;
 use crate::cli::prove::Outcome;
@@ -253,6 +255,18 @@ impl Outside for Desk {
     fn open_model(&mut self, address: Address) {
         self.later.add(self.now_ms, Later::Dial(address));
     }
+
+    fn open_standby(&mut self, _address: Address) {}
+
+    fn to_standby(&mut self, _frame: &str) {}
+
+    fn close_standby(&mut self) {}
+
+    fn take_over(&mut self) {}
+
+    fn tool(&mut self, _call: ToolCall) {}
+
+    fn transcript(&mut self, _told: Told) {}
 
     // As in the server, an open socket is closed when the call is over or another one has been opened.
     fn close_model(&mut self) {}

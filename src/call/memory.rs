@@ -1,0 +1,99 @@
+//! What a session remembers, in tokens, by what it costs to read them again.
+
+use super::rules::Rules;
+use crate::pricing::{ModelPrice, Usage};
+use crate::units::Usd;
+
+/// Tokens that mark the borders of an item, at most.
+pub const ITEM_TOKENS: u64 = 14;
+
+/// Tokens in the model's memory, by what it costs to read them again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Text.
+    pub text: u64,
+    /// Audio, and whatever cannot be told: charged as audio, the dearer of the two.
+    pub audio: u64,
+}
+
+impl Memory {
+    /// What a session remembers that has just begun.
+    pub fn of_settings(rules: &Rules) -> Memory {
+        Memory {
+            text: rules.settings_tokens,
+            audio: ITEM_TOKENS,
+        }
+    }
+
+    /// Both.
+    pub fn and(self, more: Memory) -> Memory {
+        Memory {
+            text: self.text.saturating_add(more.text),
+            audio: self.audio.saturating_add(more.audio),
+        }
+    }
+
+    /// The larger of the two, each part by itself.
+    pub fn or(self, other: Memory) -> Memory {
+        Memory {
+            text: self.text.max(other.text),
+            audio: self.audio.max(other.audio),
+        }
+    }
+
+    /// What reading all of it costs.
+    pub fn cost(self, price: &ModelPrice) -> Usd {
+        price.cost(&Usage {
+            text_in: self.text,
+            unknown_in: self.audio,
+            ..Usage::default()
+        })
+    }
+}
+
+/// What a session of a model that remembers so much text, as so many items, can take for its next answer.
+pub fn first_answer_bound(rules: &Rules, (bytes, items): (usize, u64), tokens: u64) -> Usd {
+    let told = Memory {
+        text: bytes as u64,
+        audio: items.saturating_mul(ITEM_TOKENS),
+    };
+    let read = Memory::of_settings(rules).and(told).cost(&rules.model);
+    read.plus(speech(&rules.model, tokens))
+}
+
+/// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.
+pub fn goodbye_of(rules: &Rules) -> Usd {
+    let read = Memory {
+        text: rules.goodbye.len() as u64,
+        audio: ITEM_TOKENS,
+    };
+    let spoken = speech(&rules.model, u64::from(rules.margins.goodbye_tokens));
+    read.cost(&rules.model).plus(spoken)
+}
+
+/// An answer's tokens at the dearest rate they can have.
+pub fn speech(price: &ModelPrice, tokens: u64) -> Usd {
+    price.cost(&Usage {
+        unknown_out: tokens,
+        ..Usage::default()
+    })
+}
+
+/// What an answer adds to the memory: all that it wrote, which is an item.
+pub fn written(usage: &Usage) -> Memory {
+    let spoken = usage.audio_out.saturating_add(usage.unknown_out);
+    Memory {
+        text: usage.text_out,
+        audio: spoken.saturating_add(ITEM_TOKENS),
+    }
+}
+
+/// The memory as an answer leaves it: all that it read, and all that it wrote.
+pub fn memory_after(usage: &Usage) -> Memory {
+    let heard = usage.audio_in.saturating_add(usage.image_in);
+    let read = Memory {
+        text: usage.text_in,
+        audio: heard.saturating_add(usage.unknown_in),
+    };
+    read.and(written(usage))
+}
