@@ -289,6 +289,7 @@ impl Call {
         self.timers = super::Timers::default();
         self.charge_unreported(out);
         self.charge_tools(out);
+        self.tell_transcript(out);
         self.settled = true;
         out.push(Output::Realtime(ToModel::Close));
         out.push(Output::Budget(Ask::Settle(self.spent())));

@@ -145,7 +145,7 @@ impl Call {
                 out.push(Output::Budget(Ask::TopUp(missing)));
                 self.timers.set(Timer::Verdict, self.now.plus(VERDICT_MS));
             }
-            None => self.transfer_granted(),
+            None => self.transfer_granted(out),
         }
     }
 
@@ -157,7 +157,7 @@ impl Call {
         match to.money {
             Money::Wanted => self.ask_for_transfer(out),
             Money::Asked if self.allowance.is_asked() => {}
-            Money::Asked if self.allowance.has_apart(to.bound) => self.transfer_granted(),
+            Money::Asked if self.allowance.has_apart(to.bound) => self.transfer_granted(out),
             Money::Asked => {
                 self.transfer_fails("There is no money for a transfer just now.", out);
             }
@@ -165,12 +165,23 @@ impl Call {
         }
     }
 
-    fn transfer_granted(&mut self) {
+    fn transfer_granted(&mut self, out: &mut Vec<Output>) {
         self.set_money(Money::There);
-        if let Some(bound) = self.handing_over().map(|to| to.bound) {
-            self.allowance.use_apart(bound);
-            self.meter.keep_for_transfer(bound);
-        }
+        let Some(to) = self.handing_over() else {
+            return;
+        };
+        let (bound, limit_s) = (to.bound, to.limit_s);
+        let label = self.rules.abilities.destinations[to.destination]
+            .label
+            .clone();
+        self.allowance.use_apart(bound);
+        self.meter.keep_for_transfer(bound);
+        let transferring = What::Transferring {
+            label,
+            limit_s,
+            bound,
+        };
+        self.record(transferring, out);
     }
 
     fn set_money(&mut self, money: Money) {
@@ -287,10 +298,8 @@ impl Call {
     }
 
     fn hand_over(&mut self, out: &mut Vec<Output>) {
-        let Some((place, limit_s, bound)) = self
-            .handing_over()
-            .map(|to| (to.destination, to.limit_s, to.bound))
-        else {
+        let handing = self.handing_over();
+        let Some((place, limit_s)) = handing.map(|to| (to.destination, to.limit_s)) else {
             return;
         };
         if let Some(to) = self
@@ -307,15 +316,6 @@ impl Call {
             let cost = self.meter.said_by_carrier();
             self.record(What::Sentence { cost }, out);
         }
-        let label = destination.label;
-        self.record(
-            What::Transferring {
-                label,
-                limit_s,
-                bound,
-            },
-            out,
-        );
         let transfer = Transfer {
             to: destination.to,
             caller_id: None,

@@ -378,7 +378,9 @@ impl Call {
             self.go_when_heard(out);
             self.watch(out);
         }
-        self.tell_transcript(out);
+        if !self.is_over() {
+            self.tell_transcript(out);
+        }
     }
 
     /// The call is over; until all of it is settled it may wait for reports.
@@ -460,7 +462,7 @@ impl Call {
     }
 
     /// Whoever keeps a transcript is told what is known by now.
-    fn tell_transcript(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn tell_transcript(&mut self, out: &mut Vec<Output>) {
         if !self.rules.manner.transcript {
             return self.words.untold();
         }

@@ -226,7 +226,7 @@ pub enum What {
         /// Milliseconds from the call to the answer.
         took_ms: u64,
     },
-    /// The carrier is asked to hand the caller over.
+    /// The caller is about to be handed over, and the money for it is kept.
     Transferring {
         /// To whom, by their label.
         label: Arc<str>,
