@@ -7,6 +7,7 @@
 
 mod answer;
 mod behaviour;
+mod calls;
 #[cfg(test)]
 mod claims;
 mod client;
@@ -30,6 +31,7 @@ pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill
 
 use crate::audio::Format;
 use answer::Answer;
+use behaviour::Call;
 use memory::Memory;
 use serde_json::{Value, json};
 use settings::Settings;
@@ -121,7 +123,10 @@ pub struct Model {
     memory: Memory,
     /// Responses that run.
     answers: Vec<Answer>,
-    tools: VecDeque<(String, String)>,
+    /// Functions that are still to be called, one an answer.
+    tools: VecDeque<Call>,
+    /// Turns of the caller that were answered.
+    turns: u64,
     invoice: Invoice,
     agenda: BTreeMap<(u64, u64), Task>,
     planned: u64,
@@ -139,6 +144,7 @@ impl Model {
             input_format: settings.input_format(),
             listening: settings.listening(),
             tools: setup.behaviour.tools.iter().cloned().collect(),
+            turns: 0,
             ids,
             setup,
             settings,
