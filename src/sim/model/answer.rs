@@ -9,7 +9,7 @@ use super::calls::Calling;
 use super::invoice::{ResponseBill, Tokens};
 use super::memory::{Item, Weight};
 use super::wire::{Fault, failure, quoted, usage};
-use super::{Model, Out, Task};
+use super::{Model, Out, Task, older};
 use crate::audio::Format;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -279,6 +279,10 @@ impl Model {
 
     /// A piece of an answer, as JSON. Written by hand, because most of what a model says is this.
     fn delta(&mut self, answer: &Answer, kind: &str, delta: &str) {
+        let kind = match self.older {
+            true => older::event_name(kind).unwrap_or(kind),
+            false => kind,
+        };
         let obfuscation = self.ids.noise();
         let (response, item) = (&answer.id, &answer.item);
         self.say_written(format!(

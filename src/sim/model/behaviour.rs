@@ -26,6 +26,8 @@
 //! | `goodbye=silent\|fails` | only responses beside the conversation do |
 //! | `transcription=late:5s\|failed\|missing\|off` | `missing` is billed and never reported |
 //! | `heavy` | text weighs a token a byte, and transcripts have ten tokens a second: the most that the assumptions allow |
+//! | `older` | at `/v1/realtime` too it speaks the protocol's older names, as some compatible servers do |
+//! | `deploys=front:gpt-realtime-2.1` | at the cloud's addresses (`/openai/…`) this name stands for that model |
 //! | `unknown-events` | events and keys that no document mentions |
 
 /// What the model does with `session.update`.
@@ -164,6 +166,10 @@ pub struct Behaviour {
     pub transcription: Transcription,
     /// Whether text and transcripts weigh as much as they can.
     pub heavy: bool,
+    /// Whether the older words are spoken at the provider's own address.
+    pub older: bool,
+    /// Names at the cloud's addresses, and the models they stand for.
+    pub deployments: Vec<(String, String)>,
     /// Whether unknown events and keys are mixed in.
     pub unknown_events: bool,
 }
@@ -196,6 +202,8 @@ impl Default for Behaviour {
             goodbye: Goodbye::Honest,
             transcription: Transcription::After(600),
             heavy: false,
+            older: false,
+            deployments: Vec::new(),
             unknown_events: false,
         }
     }
@@ -262,6 +270,8 @@ impl Behaviour {
             "goodbye" if value == "fails" => self.goodbye = Goodbye::Fails,
             "goodbye" => self.goodbye_ms = millis(value)?,
             "transcription" => self.transcription = transcription(first, rest)?,
+            "older" if value.is_empty() => self.older = true,
+            "deploys" if !rest.is_empty() => self.deployments.push((first.into(), rest.into())),
             "heavy" if value.is_empty() => self.heavy = true,
             "unknown-events" if value.is_empty() => self.unknown_events = true,
             _ => return None,
