@@ -6,6 +6,7 @@
 use crate::admission::{Agent, Model};
 use crate::call::rules::{Edge, Rules};
 use crate::config::{self, Mistake, Settings};
+use crate::realtime;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -134,7 +135,7 @@ fn priced(model: &Model, settings: &Settings, out: &mut dyn Write) -> io::Result
     let session = &model.session;
     let Rules { spend, .. } = *model.rules;
     let book = &settings.prices;
-    let checked = book.models.get(&session.model);
+    let checked = book.models.get(&session.priced_as);
     let checked = checked.map_or("on an unknown day", |listing| listing.checked.as_str());
     let transcriber = session.transcription.as_deref().unwrap_or("nobody");
     let price = &model.rules.model;
@@ -144,6 +145,7 @@ fn priced(model: &Model, settings: &Settings, out: &mut dyn Write) -> io::Result
         "    speaks       {} as {}; {transcriber} transcribes",
         session.model, session.voice
     )?;
+    reached(model, out)?;
     writeln!(
         out,
         "    price        {} a million tokens heard, {} spoken, {} of text read (checked {checked})",
@@ -166,6 +168,42 @@ fn priced(model: &Model, settings: &Settings, out: &mut dyn Write) -> io::Result
         "    the cap      is {} the smallest",
         Times(spend.end.nanos(), model.smallest_cap.nanos())
     )
+}
+
+/// Where a model is that is not the provider's own, and what it cannot do there.
+fn reached(model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    let session = &model.session;
+    let Some(profile) = realtime::dialect(model.dialect) else {
+        return Ok(());
+    };
+    if profile.url != Some(session.url.as_str()) {
+        writeln!(
+            out,
+            "    through      {} ({}) at {}",
+            profile.name, profile.about, session.url
+        )?;
+    }
+    if session.priced_as != session.model {
+        writeln!(out, "    priced as    {}", session.priced_as)?;
+    }
+    let lacks = [
+        (
+            session.can.usage,
+            "it reports no usage: every answer is charged at its bound",
+        ),
+        (
+            session.can.out_of_band,
+            "it says no goodbye of its own: the carrier says a sentence",
+        ),
+        (
+            session.can.truncation,
+            "it keeps no limit on the conversation: context_tokens is held from here alone",
+        ),
+    ];
+    for (_, lack) in lacks.iter().filter(|(can, _)| !can) {
+        writeln!(out, "    lacks        {lack}")?;
+    }
+    Ok(())
 }
 
 /// A rate in nano-dollars a token as dollars a million tokens.

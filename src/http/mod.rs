@@ -15,7 +15,7 @@ use crate::budget::Budget;
 use crate::carrier::{Carrier, Forged, Request};
 use crate::ledger::Ledger;
 use crate::observe::Observer;
-use crate::realtime::DIALECTS;
+use crate::realtime::dialect;
 use crate::requests::Requests;
 use crate::units::Secret;
 use axum::Router;
@@ -143,8 +143,5 @@ fn why_forged(forged: Forged) -> (&'static str, &'static str) {
 
 /// The codec maker for a dialect's name.
 fn new_dialect(name: &str) -> Option<crate::realtime::NewDialect> {
-    DIALECTS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, make)| *make)
+    dialect(name).map(|profile| profile.new)
 }

@@ -15,7 +15,7 @@ use crate::call::Input;
 use crate::carrier::{self, CARRIERS, Carrier, Document, Event, Garbled, Request, Unwelcome};
 use crate::cli::world::{self, Plan};
 use crate::config;
-use crate::realtime::{DIALECTS, Loss};
+use crate::realtime::{Loss, dialect};
 use crate::sim::model;
 use crate::sim::phone::{self, Out, Phone, Report};
 use crate::units::{CallTime, Id, Secret};
@@ -424,8 +424,7 @@ impl<'a> Show<'a> {
             ..
         } = admitted;
         let carrier = self.stage.carrier.clone();
-        let new_dialect = DIALECTS.iter().find(|(known, _)| *known == model.dialect);
-        let Some((_, new_dialect)) = new_dialect else {
+        let Some(profile) = dialect(model.dialect) else {
             return carrier.reject();
         };
         self.token = new_token();
@@ -435,13 +434,7 @@ impl<'a> Show<'a> {
         self.desk.slot = Some(slot);
         self.began_ms = self.desk.now_ms;
         let call = self.carrier_call.clone();
-        self.line = Some(Line::new(
-            ticket,
-            carrier,
-            call,
-            model.session,
-            *new_dialect,
-        ));
+        self.line = Some(Line::new(ticket, carrier, call, model.session, profile.new));
         self.tell(Input::Wake);
         document
     }
