@@ -322,6 +322,38 @@ mod tests {
         "#]].assert_eq(&text);
     }
 
+    #[test]
+    fn a_deployment_elsewhere_is_described_with_all_that_it_cannot_do() {
+        let mut variables = SECRETS.to_vec();
+        variables.extend([
+            ("AZURE_OPENAI_API_KEY", "azure-very-secret"),
+            ("RINGFENCE__MODEL__MAIN__DIALECT", "azure"),
+            (
+                "RINGFENCE__MODEL__MAIN__URL",
+                "wss://acme.openai.azure.com/openai/v1/realtime",
+            ),
+            ("RINGFENCE__MODEL__MAIN__MODEL", "front"),
+            ("RINGFENCE__MODEL__MAIN__PRICED_AS", "gpt-realtime-2.1"),
+            ("RINGFENCE__MODEL__MAIN__CAN__USAGE", "false"),
+        ]);
+        let (code, text) = check(&variables);
+        assert_eq!(code, 0, "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        let (_, model) = text.split_once("  model main\n").expect("is described");
+        let (model, warned) = model.split_once("    price ").expect("is priced");
+        expect![[r#"
+                speaks       front as marin; gpt-4o-mini-transcribe transcribes
+                through      azure (a deployment in Azure) at wss://acme.openai.azure.com/openai/v1/realtime
+                priced as    gpt-realtime-2.1
+                lacks        it reports no usage: every answer is charged at its bound
+                lacks        it keeps no limit on the conversation: context_tokens is held from here alone
+        "#]].assert_eq(model);
+        assert!(
+            warned.contains("[model.main.can] usage: without reports"),
+            "{warned}"
+        );
+    }
+
     /// A key, a value that cannot stand, and what is said of it.
     const WRONG: &[(&str, &str, &str)] = &[
         (
@@ -437,7 +469,7 @@ mod tests {
               "jason" is not one of: json, text
               -> did you mean "json"?
 
-            config/ringfence.toml:104 [agent.front-desk.cap] spend.warn
+            config/ringfence.toml:123 [agent.front-desk.cap] spend.warn
               0.40 USD must be less than end, 0.03 USD: the warning comes first
               -> lower it, or raise end
 
