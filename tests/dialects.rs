@@ -15,7 +15,7 @@ use ringfence::realtime::{
     Code, Command, Complaint, DIALECTS, Event, Gravity, Item, Loss, Request, RequestKind,
 };
 use ringfence::units::Id;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 #[test]
@@ -309,84 +309,92 @@ fn words(events: &[Event]) -> String {
 impl Place {
     /// Keys of the echo, values that differ, and what each is called.
     fn differences(&self) -> Vec<(&'static str, Value, &'static str)> {
-        let mut all = match self.older {
-            false => vec![
-                (
-                    "/session/audio/input/turn_detection/create_response",
-                    json!(true),
-                    "create_response",
-                ),
-                (
-                    "/session/audio/input/turn_detection/idle_timeout_ms",
-                    json!(8000),
-                    "idle_timeout_ms",
-                ),
-                (
-                    "/session/audio/input/turn_detection",
-                    json!(null),
-                    "create_response",
-                ),
-                (
-                    "/session/max_output_tokens",
-                    json!("inf"),
-                    "max_output_tokens",
-                ),
-                (
-                    "/session/audio/input/format/type",
-                    json!("audio/pcmu"),
-                    "audio.input.format",
-                ),
-                (
-                    "/session/audio/output/format/rate",
-                    json!(16000),
-                    "audio.output.format",
-                ),
-                (
-                    "/session/audio/input/transcription",
-                    json!(null),
-                    "transcription",
-                ),
-            ],
-            true => vec![
-                (
-                    "/session/turn_detection/create_response",
-                    json!(true),
-                    "create_response",
-                ),
-                (
-                    "/session/turn_detection",
-                    json!({"create_response": false, "idle_timeout_ms": 8000}),
-                    "idle_timeout_ms",
-                ),
-                ("/session/turn_detection", json!(null), "create_response"),
-                (
-                    "/session/max_response_output_tokens",
-                    json!("inf"),
-                    "max_response_output_tokens",
-                ),
-                (
-                    "/session/input_audio_format",
-                    json!("g711_ulaw"),
-                    "input_audio_format",
-                ),
-                (
-                    "/session/output_audio_format",
-                    json!("g711_alaw"),
-                    "output_audio_format",
-                ),
-                (
-                    "/session/input_audio_transcription/model",
-                    json!("whisper-1"),
-                    "input_audio_transcription",
-                ),
-            ],
-        };
-        all.push(("/session/tools", json!([]), "tools"));
-        all.push(("/session/tools/0/name", json!("other"), "tools"));
-        all.push(("/session", json!(null), "create_response"));
-        if self.session().can.truncation {
-            all.push(("/session/truncation", json!("auto"), "truncation"));
-        }
-        all
+        let own = if self.older { OLDER } else { TODAY };
+        let limited = self.session().can.truncation;
+        let limit = ("/session/truncation", r#""auto""#, "truncation");
+        let all = own.iter().chain(BOTH).chain(limited.then_some(&limit));
+        all.map(|(at, value, key)| (*at, serde_json::from_str(value).expect("is JSON"), *key))
+            .collect()
     }
 }
+
+/// Where something stands in an echo, another value as JSON, and what the difference is called.
+type Difference = (&'static str, &'static str, &'static str);
+
+const TODAY: &[Difference] = &[
+    (
+        "/session/audio/input/turn_detection/create_response",
+        "true",
+        "create_response",
+    ),
+    (
+        "/session/audio/input/turn_detection/idle_timeout_ms",
+        "8000",
+        "idle_timeout_ms",
+    ),
+    (
+        "/session/audio/input/turn_detection",
+        "null",
+        "create_response",
+    ),
+    (
+        "/session/max_output_tokens",
+        r#""inf""#,
+        "max_output_tokens",
+    ),
+    (
+        "/session/audio/input/format/type",
+        r#""audio/pcmu""#,
+        "audio.input.format",
+    ),
+    (
+        "/session/audio/output/format/rate",
+        "16000",
+        "audio.output.format",
+    ),
+    (
+        "/session/audio/input/transcription",
+        "null",
+        "transcription",
+    ),
+];
+
+const OLDER: &[Difference] = &[
+    (
+        "/session/turn_detection/create_response",
+        "true",
+        "create_response",
+    ),
+    (
+        "/session/turn_detection",
+        r#"{"create_response": false, "idle_timeout_ms": 8000}"#,
+        "idle_timeout_ms",
+    ),
+    ("/session/turn_detection", "null", "create_response"),
+    (
+        "/session/max_response_output_tokens",
+        r#""inf""#,
+        "max_response_output_tokens",
+    ),
+    (
+        "/session/input_audio_format",
+        r#""g711_ulaw""#,
+        "input_audio_format",
+    ),
+    (
+        "/session/output_audio_format",
+        r#""g711_alaw""#,
+        "output_audio_format",
+    ),
+    (
+        "/session/input_audio_transcription/model",
+        r#""whisper-1""#,
+        "input_audio_transcription",
+    ),
+];
+
+const BOTH: &[Difference] = &[
+    ("/session/tools", "[]", "tools"),
+    ("/session/tools/0/name", r#""other""#, "tools"),
+    ("/session", "null", "create_response"),
+];

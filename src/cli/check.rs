@@ -341,13 +341,17 @@ mod tests {
         assert!(!text.contains("secret"), "{text}");
         let (_, model) = text.split_once("  model main\n").expect("is described");
         let (model, warned) = model.split_once("    price ").expect("is priced");
-        expect![[r#"
-                speaks       front as marin; gpt-4o-mini-transcribe transcribes
-                through      azure (a deployment in Azure) at wss://acme.openai.azure.com/openai/v1/realtime
-                priced as    gpt-realtime-2.1
-                lacks        it reports no usage: every answer is charged at its bound
-                lacks        it keeps no limit on the conversation: context_tokens is held from here alone
-        "#]].assert_eq(model);
+        let lines: Vec<&str> = model.lines().map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "speaks       front as marin; gpt-4o-mini-transcribe transcribes",
+                "through      azure (a deployment in Azure) at wss://acme.openai.azure.com/openai/v1/realtime",
+                "priced as    gpt-realtime-2.1",
+                "lacks        it reports no usage: every answer is charged at its bound",
+                "lacks        it keeps no limit on the conversation: context_tokens is held from here alone",
+            ]
+        );
         assert!(
             warned.contains("[model.main.can] usage: without reports"),
             "{warned}"

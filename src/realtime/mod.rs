@@ -22,7 +22,7 @@ pub const DIALECTS: &[Profile] = &[openai::PROFILE, beta::PROFILE, azure::PROFIL
 
 /// The dialect of this name.
 pub fn dialect(name: &str) -> Option<&'static Profile> {
-    DIALECTS.iter().find(|profile| profile.name == name)
+    DIALECTS.iter().find(|known| known.name == name)
 }
 
 /// What we ask of a session: everything its `session.update` names.

@@ -20,6 +20,7 @@ pub type Line = (&'static str, Older, Option<Event>);
 pub fn story() -> Vec<Line> {
     let mut story = turn();
     story.extend(answer());
+    story.extend(interruption());
     story.extend(call());
     story.extend(trouble());
     story
@@ -133,6 +134,12 @@ fn answer() -> Vec<Line> {
                 text: "On its way.".into(),
             }),
         ),
+    ]
+}
+
+fn interruption() -> Vec<Line> {
+    let (response, item) = (|| Id::from("resp_1"), || Id::from("item_2"));
+    vec![
         (
             r#"{"type":"conversation.item.truncated","item_id":"item_2","content_index":0,"audio_end_ms":5}"#,
             Older::Same,

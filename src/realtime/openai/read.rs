@@ -151,11 +151,7 @@ impl OpenAi {
                 text: raw::words(frame.transcript),
             },
             "response.output_item.done" => return Ok(frame.tool_call()),
-            "response.done" => {
-                // What is not to be relied on is no report, and the response stays charged at its bound.
-                let believed = self.session.can.usage;
-                raw::object::<Response>(frame.response).done(believed)
-            }
+            "response.done" => self.done(&frame),
             "error" => self.complaint(frame.error),
             // Among them: deltas of arguments, what repeats other events, rate limits, and whatever is new.
             _ => return Ok(None),
@@ -166,6 +162,12 @@ impl OpenAi {
         let sounds = &mut self.sounds;
         let event = sounds.read(frame.response_id, frame.item_id, frame.delta, sound);
         event.map(Some)
+    }
+
+    /// A response that is over. A report that is not to be relied on is none, and the response stays charged at its bound.
+    fn done(&self, frame: &Frame<'_>) -> Event {
+        let response: Response = raw::object(frame.response);
+        response.done(self.session.can.usage)
     }
 
     /// An error, and what it announces of a close to come.

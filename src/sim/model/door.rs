@@ -149,3 +149,102 @@ impl Model {
         self.end(Out::Close { code, reason });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sim::model::talk::Talk;
+    use crate::sim::model::{Model, Out, Setup, invoice};
+    use serde_json::json;
+
+    const CLOUD: &str = "/openai/v1/realtime?model=front";
+    const OLDER: &str = "/openai/realtime?api-version=2025-04-01-preview&deployment=front";
+    const DEPLOYS: &str = "deploys=front:gpt-realtime-2.1 deploys=scribe:whisper-1";
+
+    /// What becomes of knocking there, and the first thing said if it is let in.
+    fn knock(behaviour: &str, path: &str, key: &str, beta: bool) -> Result<String, u16> {
+        let mut setup = Setup::parse(invoice::PRICES, behaviour).unwrap();
+        setup.accept_key = Some("good".into());
+        let mut model = Model::new(setup, 1);
+        model.connect(0, path, Some(key), beta)?;
+        match model.poll() {
+            Some(Out::Text(text)) => Ok(text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_cloud_says_no_before_the_upgrade() {
+        for path in [CLOUD, OLDER] {
+            assert!(knock(DEPLOYS, path, "good", false).is_ok());
+            assert_eq!(knock(DEPLOYS, path, "evil", false), Err(401));
+            assert_eq!(knock("", path, "good", false), Err(400));
+        }
+        let unversioned = "/openai/realtime?deployment=front";
+        assert_eq!(knock(DEPLOYS, unversioned, "good", false), Err(400));
+        // The cloud's names mean nothing to the provider.
+        let own = "/v1/realtime?model=front";
+        let said = knock(DEPLOYS, own, "good", false).unwrap();
+        assert!(said.contains("invalid_model"));
+    }
+
+    #[test]
+    fn the_older_words_are_spoken_where_they_still_are_and_nowhere_else() {
+        let older = |said: &str| said.contains("\"input_audio_format\":\"pcm16\"");
+        let own = "/v1/realtime?model=gpt-realtime-2.1";
+        assert!(older(&knock(DEPLOYS, OLDER, "good", false).unwrap()));
+        assert!(!older(&knock(DEPLOYS, CLOUD, "good", false).unwrap()));
+        assert!(!older(&knock("", own, "good", false).unwrap()));
+        assert!(older(&knock("older", own, "good", true).unwrap()));
+        let refused = knock("", own, "good", true).unwrap();
+        assert!(refused.contains("beta_api_shape_disabled"));
+    }
+
+    #[test]
+    fn the_older_words_are_refused_when_they_are_wrong() {
+        let mut talk = Talk::at("older", "/v1/realtime?model=gpt-realtime-2.1");
+        assert_eq!(talk.kinds(), ["session.created", "conversation.created"]);
+        for session in [
+            json!({"type": "realtime"}),
+            json!({"output_modalities": ["audio"]}),
+            json!({"modalities": ["audio"]}),
+            json!({"input_audio_format": "audio/pcm"}),
+            json!({"turn_detection": {"type": "server_vad", "idle_timeout_ms": null}}),
+            json!({"truncation": "auto"}),
+            json!({"temperature": 0.2}),
+        ] {
+            talk.tell(&json!({"type": "session.update", "session": session}));
+        }
+        let said = json!([{"type": "output_text", "text": "Hello."}]);
+        let item = json!({"type": "message", "role": "assistant", "content": said});
+        talk.tell(&json!({"type": "conversation.item.create", "item": item}));
+        assert_eq!(talk.faults().len(), 8);
+        assert!(talk.all("session.updated").is_empty());
+    }
+
+    #[test]
+    fn a_deployment_of_the_second_generation_refuses_truncation() {
+        let mut talk = Talk::at(DEPLOYS, CLOUD);
+        talk.play(r#"set {"type": "realtime", "truncation": "auto"}"#);
+        assert_eq!(talk.faults(), ["unknown_parameter"]);
+    }
+
+    #[test]
+    fn a_transcriber_that_is_not_deployed_is_taken_and_fails() {
+        for (name, end) in [("scribe", "completed"), ("nobody", "failed")] {
+            let mut talk = Talk::at(DEPLOYS, CLOUD);
+            let session = json!({"type": "realtime", "audio": {"input": {
+                "format": {"type": "audio/pcmu"}, "transcription": {"model": name}}}});
+            talk.tell(&json!({"type": "session.update", "session": session}));
+            talk.play(
+                "speak 900
+                 quiet 700
+                 wait 2000",
+            );
+            let kind = format!("conversation.item.input_audio_transcription.{end}");
+            let told = talk.one(&kind);
+            if end == "failed" {
+                assert_eq!(told["error"]["code"], "DeploymentNotFound");
+            }
+        }
+    }
+}
