@@ -69,6 +69,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// A model in this dialect; `None`: nobody speaks it.
+    pub fn of(session: &Arc<Session>, dialect: &str) -> Option<Model> {
+        Some(Model {
+            session: session.clone(),
+            new_dialect: realtime::dialect(dialect)?.new,
+        })
+    }
+
     fn codec(&self) -> Box<dyn Dialect> {
         (self.new_dialect)(self.session.clone())
     }

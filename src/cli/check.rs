@@ -6,6 +6,7 @@
 use crate::admission::{Agent, Model};
 use crate::call::rules::{Edge, Rules};
 use crate::config::{self, Mistake, Settings};
+use crate::realtime;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -138,7 +139,7 @@ fn priced(model: &Model, settings: &Settings, out: &mut dyn Write) -> io::Result
     let session = &model.session;
     let Rules { spend, .. } = *model.rules;
     let book = &settings.prices;
-    let checked = book.models.get(&session.model);
+    let checked = book.models.get(&session.priced_as);
     let checked = checked.map_or("on an unknown day", |listing| listing.checked.as_str());
     let transcriber = session.transcription.as_deref().unwrap_or("nobody");
     let price = &model.rules.model;
@@ -148,6 +149,7 @@ fn priced(model: &Model, settings: &Settings, out: &mut dyn Write) -> io::Result
         "    speaks       {} as {}; {transcriber} transcribes",
         session.model, session.voice
     )?;
+    reached(model, out)?;
     writeln!(
         out,
         "    price        {} a million tokens heard, {} spoken, {} of text read (checked {checked})",
@@ -170,6 +172,42 @@ fn priced(model: &Model, settings: &Settings, out: &mut dyn Write) -> io::Result
         "    the cap      is {} the smallest",
         Times(spend.end.nanos(), model.smallest_cap.nanos())
     )
+}
+
+/// Where a model is that is not the provider's own, and what it cannot do there.
+fn reached(model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    let session = &model.session;
+    let Some(profile) = realtime::dialect(model.dialect) else {
+        return Ok(());
+    };
+    if profile.url != Some(session.url.as_str()) {
+        writeln!(
+            out,
+            "    through      {} ({}) at {}",
+            profile.name, profile.about, session.url
+        )?;
+    }
+    if session.priced_as != session.model {
+        writeln!(out, "    priced as    {}", session.priced_as)?;
+    }
+    let lacks = [
+        (
+            session.can.usage,
+            "it reports no usage: every answer is charged at its bound",
+        ),
+        (
+            session.can.out_of_band,
+            "it says no goodbye of its own: the carrier says a sentence",
+        ),
+        (
+            session.can.truncation,
+            "it keeps no limit on the conversation: context_tokens is held from here alone",
+        ),
+    ];
+    for (_, lack) in lacks.iter().filter(|(can, _)| !can) {
+        writeln!(out, "    lacks        {lack}")?;
+    }
+    Ok(())
 }
 
 /// A rate in nano-dollars a token as dollars a million tokens.
@@ -292,6 +330,42 @@ mod tests {
         "#]].assert_eq(&text);
     }
 
+    #[test]
+    fn a_deployment_elsewhere_is_described_with_all_that_it_cannot_do() {
+        let mut variables = SECRETS.to_vec();
+        variables.extend([
+            ("AZURE_OPENAI_API_KEY", "azure-very-secret"),
+            ("RINGFENCE__MODEL__MAIN__DIALECT", "azure"),
+            (
+                "RINGFENCE__MODEL__MAIN__URL",
+                "wss://acme.openai.azure.com/openai/v1/realtime",
+            ),
+            ("RINGFENCE__MODEL__MAIN__MODEL", "front"),
+            ("RINGFENCE__MODEL__MAIN__PRICED_AS", "gpt-realtime-2.1"),
+            ("RINGFENCE__MODEL__MAIN__CAN__USAGE", "false"),
+        ]);
+        let (code, text) = check(&variables);
+        assert_eq!(code, 0, "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        let (_, model) = text.split_once("  model main\n").expect("is described");
+        let (model, warned) = model.split_once("    price ").expect("is priced");
+        let lines: Vec<&str> = model.lines().map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "speaks       front as marin; gpt-4o-mini-transcribe transcribes",
+                "through      azure (a deployment in Azure) at wss://acme.openai.azure.com/openai/v1/realtime",
+                "priced as    gpt-realtime-2.1",
+                "lacks        it reports no usage: every answer is charged at its bound",
+                "lacks        it keeps no limit on the conversation: context_tokens is held from here alone",
+            ]
+        );
+        assert!(
+            warned.contains("[model.main.can] usage: without reports"),
+            "{warned}"
+        );
+    }
+
     /// A key, a value that cannot stand, and what is said of it.
     const WRONG: &[(&str, &str, &str)] = &[
         (
@@ -407,7 +481,7 @@ mod tests {
               "jason" is not one of: json, text
               -> did you mean "json"?
 
-            config/ringfence.toml:104 [agent.front-desk.cap] spend.warn
+            config/ringfence.toml:123 [agent.front-desk.cap] spend.warn
               0.40 USD must be less than end, 0.03 USD: the warning comes first
               -> lower it, or raise end
 

@@ -108,7 +108,7 @@ async fn model(own: ModelArguments) -> ExitCode {
         Err(error) => return failed(&format!("cannot listen on {}: {error}", own.listen)),
     };
     println!(
-        "a simulated model listens on ws://{}/v1/realtime",
+        "a simulated model listens on ws://{}/v1/realtime, and as Azure does on /openai/v1/realtime and /openai/realtime",
         own.listen
     );
     let server = ModelServer::new(setup, true);

@@ -136,13 +136,15 @@ fn session(plan: &Plan, words: &Words, provider_interrupts: bool) -> Session {
     Session {
         url: plan.url.clone(),
         model: plan.model.clone(),
+        priced_as: plan.priced_as.clone(),
+        can: plan.can,
         api_key: plan.api_key.clone(),
         voice: words.voice.clone(),
         instructions: words.instructions.clone(),
         audio: plan.audio,
         transcription: plan.transcription.as_ref().map(|(model, _)| model.clone()),
         max_output_tokens: plan.max_output_tokens,
-        post_instructions: Some(plan.context_tokens),
+        post_instructions: plan.can.truncation.then_some(plan.context_tokens),
         tools: Vec::new(),
         turn_detection: TurnDetection {
             interrupt_response: provider_interrupts,

@@ -5,7 +5,7 @@ use super::section::Section;
 use super::tree::Value;
 use crate::audio::Format;
 use crate::pricing::{ModelPrice, PriceBook, TranscriptionPrice};
-use crate::realtime::{DIALECTS, TurnDetection};
+use crate::realtime::{Capabilities, DIALECTS, Profile, TurnDetection};
 use crate::units::{Secret, Usd};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ pub(super) struct Plan {
     pub(super) dialect: &'static str,
     pub(super) url: String,
     pub(super) model: String,
+    /// Its name in the price book.
+    pub(super) priced_as: String,
+    pub(super) can: Capabilities,
     pub(super) api_key: Secret,
     pub(super) audio: Format,
     pub(super) transcription: Option<(String, TranscriptionPrice)>,
@@ -27,9 +30,6 @@ pub(super) struct Plan {
     pub(super) answer_timeout_ms: u64,
     pub(super) turn_detection: TurnDetection,
 }
-
-/// The dialects that later versions will speak.
-const LATER_DIALECTS: [&str; 2] = ["openai-beta", "azure"];
 
 /// An answer is at least 8 seconds long or not worth asking for, and at most what every model allows (facts: section 1.3).
 const OUTPUT_TOKENS: (u64, u64) = (160, 4096);
@@ -64,14 +64,12 @@ pub(super) fn models(
 }
 
 fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside<'_>) -> Plan {
-    let url = section
-        .text("url")
-        .unwrap_or_else(|| "wss://api.openai.com/v1/realtime".to_string());
+    let profile = dialect(section);
     let formats = [
         ("pcm16", Format::Pcm16 { rate: 24_000 }),
         ("pcmu", Format::Pcmu),
     ];
-    let (model, price) = model(section, prices);
+    let (model, priced_as, price) = model(section, prices);
     let whole = |key, (least, most), default: u32| {
         let written = section.whole(key, least, most);
         written
@@ -80,10 +78,12 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
     };
     Plan {
         name: name.into(),
-        dialect: dialect(section),
-        url: address(section, "url", url.trim(), ("wss", "ws")).unwrap_or_default(),
+        dialect: profile.name,
+        url: url(section, profile).unwrap_or_default(),
         model,
-        api_key: api_key(section, outside).unwrap_or_else(|| String::new().into()),
+        priced_as,
+        can: capabilities(&section.section("can"), profile),
+        api_key: api_key(section, profile, outside).unwrap_or_else(|| String::new().into()),
         audio: section.choice("audio", &formats).unwrap_or(formats[0].1),
         transcription: transcription(section, prices),
         price,
@@ -95,9 +95,85 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
     }
 }
 
-fn api_key(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
+/// Where it is spoken, with the API version that belongs to some of these addresses.
+fn url(section: &Section<'_>, profile: &Profile) -> Option<String> {
+    let version = section.text("api_version");
+    let written = match (section.text("url"), profile.url) {
+        (Some(written), _) => written,
+        (None, Some(usual)) => usual.to_string(),
+        (None, None) => {
+            if !section.has("url") {
+                let what = format!("is missing: {} is at no common address", profile.name);
+                section.mistake("url", &what, "write the server's own address");
+            }
+            return None;
+        }
+    };
+    let url = address(section, "url", written.trim(), ("wss", "ws"))?;
+    if let Some((what, fix)) = (profile.refuses)(&url) {
+        section.mistake("url", what, fix);
+        return None;
+    }
+    let Some(version) = version else {
+        return Some(url);
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    if !(profile.versioned)(&url) {
+        let what = "does not belong to this address";
+        section.mistake("api_version", what, "take it out");
+    } else if version.is_empty() || !version.bytes().all(plain) {
+        let what = "is not a version: letters, digits, - and . only";
+        section.mistake("api_version", what, "write it as \"2025-04-01-preview\"");
+    }
+    Some(format!("{url}?api-version={version}"))
+}
+
+/// What the other side can do: the operator knows the server, and may say that it can do less than its dialect.
+fn capabilities(section: &Section<'_>, profile: &Profile) -> Capabilities {
+    let can = profile.can;
+    let flag = |key: &'static str, declared: bool| match section.flag(key) {
+        Some(true) if !declared => {
+            let what = format!("the dialect {} cannot do this", profile.name);
+            section.mistake(key, &what, "take it out: only false can be added here");
+            false
+        }
+        written => written.unwrap_or(declared),
+    };
+    let can = Capabilities {
+        own_responses: flag("own_responses", can.own_responses),
+        max_output: flag("max_output", can.max_output),
+        out_of_band: flag("out_of_band", can.out_of_band),
+        usage: flag("usage", can.usage),
+        truncation: flag("truncation", can.truncation),
+    };
+    section.finish();
+    if !can.carry_a_cap() {
+        let (key, what) = match can.own_responses {
+            false => (
+                "own_responses",
+                "a server that answers by itself cannot be held to a cap on spending",
+            ),
+            true => (
+                "max_output",
+                "a server that does not keep to the length of an answer cannot be held to a cap on spending",
+            ),
+        };
+        section.mistake(key, what, "use another server: every call has such a cap");
+    }
+    if !can.usage {
+        let what = "without reports of usage every answer is charged at its bound, which is always more than it cost";
+        section.warn("usage", what);
+    }
+    if !can.out_of_band {
+        let what = "without answers beside the conversation the model says no goodbye: the carrier says its sentence, and what was set aside for the goodbye is charged";
+        section.warn("out_of_band", what);
+    }
+    can
+}
+
+fn api_key(section: &Section<'_>, profile: &Profile, outside: &Outside<'_>) -> Option<Secret> {
     let variable = section.text("api_key_env");
-    let variable = variable.unwrap_or_else(|| "OPENAI_API_KEY".to_string());
+    let variable = variable.unwrap_or_else(|| profile.key_env.to_string());
     let named = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if variable.is_empty() || !variable.bytes().all(named) {
         // Not repeated: it may be the key itself.
@@ -112,34 +188,32 @@ fn api_key(section: &Section<'_>, outside: &Outside<'_>) -> Option<Secret> {
     outside.required_secret(section, "api_key_file", &variable)
 }
 
-fn dialect(section: &Section<'_>) -> &'static str {
-    let spoken = DIALECTS.iter().map(|(name, _)| *name);
-    let all: Vec<_> = spoken
-        .chain(LATER_DIALECTS)
-        .map(|name| (name, name))
+fn dialect(section: &Section<'_>) -> &'static Profile {
+    let all: Vec<_> = DIALECTS
+        .iter()
+        .map(|profile| (profile.name, profile))
         .collect();
-    match section.choice("dialect", &all) {
-        Some(later) if LATER_DIALECTS.contains(&later) => {
-            section.not_yet("dialect", &format!("the dialect {later:?}"));
-            DIALECTS[0].0
-        }
-        Some(name) => name,
-        None => DIALECTS[0].0,
-    }
+    section.choice("dialect", &all).unwrap_or(&DIALECTS[0])
 }
 
-fn model(section: &Section<'_>, prices: &PriceBook) -> (String, Option<ModelPrice>) {
+/// The model's name at its address, its name in the price book, and its price.
+fn model(section: &Section<'_>, prices: &PriceBook) -> (String, String, Option<ModelPrice>) {
+    let priced_as = section.text("priced_as");
     let Some(model) = section.text("model") else {
         if !section.has("model") {
             section.mistake("model", "is missing", "write it as \"gpt-realtime-2.1\"");
         }
-        return (String::new(), None);
+        return (String::new(), String::new(), None);
     };
-    let price = prices.find_model(&model).copied();
+    let (key, name) = match priced_as {
+        Some(name) => ("priced_as", name),
+        None => ("model", model.clone()),
+    };
+    let price = prices.find_model(&name).copied();
     if price.is_none() {
-        no_price(section, "model", &model, prices.models.keys());
+        no_price(section, key, &name, prices.models.keys());
     }
-    (model, price)
+    (model, name, price)
 }
 
 fn transcription(
@@ -149,17 +223,17 @@ fn transcription(
     let model = section
         .text("transcription")
         .unwrap_or_else(|| USUAL_TRANSCRIPTION.to_string());
+    let priced_as = section.text("transcription_priced_as");
     if model.is_empty() {
         return None;
     }
-    let price = prices.find_transcription(&model).copied();
+    let (key, name) = match &priced_as {
+        Some(name) => ("transcription_priced_as", name),
+        None => ("transcription", &model),
+    };
+    let price = prices.find_transcription(name).copied();
     if price.is_none() {
-        no_price(
-            section,
-            "transcription",
-            &model,
-            prices.transcriptions.keys(),
-        );
+        no_price(section, key, name, prices.transcriptions.keys());
     }
     Some((model, price?))
 }

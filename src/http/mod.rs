@@ -15,7 +15,6 @@ use crate::budget::Budget;
 use crate::carrier::{Carrier, Forged, Request};
 use crate::ledger::Ledger;
 use crate::observe::Observer;
-use crate::realtime::DIALECTS;
 use crate::requests::Requests;
 use crate::units::Secret;
 use axum::Router;
@@ -139,12 +138,4 @@ fn why_forged(forged: Forged) -> (&'static str, &'static str) {
             "is the configured account the one that owns the number?",
         ),
     }
-}
-
-/// The codec maker for a dialect's name.
-fn new_dialect(name: &str) -> Option<crate::realtime::NewDialect> {
-    DIALECTS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, make)| *make)
 }

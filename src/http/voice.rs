@@ -1,6 +1,6 @@
 //! The carrier's webhooks: a call is offered, a stream has ended, a call is over.
 
-use super::{Doors, as_arrived, new_dialect, why_forged};
+use super::{Doors, as_arrived, why_forged};
 use crate::admission::{Admitted, Refused, new_call_id, new_token};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::{self, Line};
@@ -11,7 +11,6 @@ use crate::call::record::Refusal;
 use crate::carrier::{Document, Offer, Unwelcome};
 use crate::ledger::{Opened, Turned};
 use crate::observe::Labels;
-use crate::realtime::NewDialect;
 use crate::units::{CallId, Usd};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -69,7 +68,7 @@ enum Decided {
 /// A call that has a seat and is not yet written down.
 struct Seated {
     admitted: Admitted,
-    new_dialect: NewDialect,
+    first: line::Model,
     labels: Arc<Labels>,
     seat: Seat,
     document: Document,
@@ -112,7 +111,7 @@ fn decide(doors: &Doors, offer: &Offer) -> Decided {
 
 /// Lists the call, so that the same call offered again finds it.
 fn seat(doors: &Doors, offer: &Offer, admitted: Admitted) -> Decided {
-    let Some(new_dialect) = new_dialect(admitted.model.dialect) else {
+    let Some(first) = line::Model::of(&admitted.model.session, admitted.model.dialect) else {
         // The configuration takes only dialects that exist.
         return Decided::Answer(doors.carrier.reject());
     };
@@ -129,7 +128,7 @@ fn seat(doors: &Doors, offer: &Offer, admitted: Admitted) -> Decided {
     let seat = doors.switchboard.seat(labels.clone(), token, answered);
     Decided::Begin(Box::new(Seated {
         admitted,
-        new_dialect,
+        first,
         labels,
         seat,
         document,
@@ -141,7 +140,7 @@ fn seat(doors: &Doors, offer: &Offer, admitted: Admitted) -> Decided {
 async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Document {
     let Seated {
         admitted,
-        new_dialect,
+        first,
         labels,
         seat,
         document,
@@ -154,18 +153,8 @@ async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Document {
         return refusal;
     };
     let carrier = doors.carrier.clone();
-    let first = line::Model {
-        session: admitted.model.session,
-        new_dialect,
-    };
     let others = admitted.agent.models.iter().skip(1);
-    let others = others.filter_map(|model| {
-        Some(line::Model {
-            session: model.session.clone(),
-            // The configuration takes only dialects that exist.
-            new_dialect: super::new_dialect(model.dialect)?,
-        })
-    });
+    let others = others.filter_map(|model| line::Model::of(&model.session, model.dialect));
     let others = others.collect();
     let line = Line::new(
         admitted.ticket,

@@ -5,27 +5,37 @@
 //!
 //! To add a dialect: write one file, and add one line to [`DIALECTS`].
 
+pub mod azure;
+pub mod beta;
 pub mod openai;
+mod profile;
+
+pub use profile::{Capabilities, NewDialect, Profile};
 
 use crate::audio::Format;
 use crate::pricing::{TranscriptionUsage, Usage};
 use crate::units::{Id, Secret};
 use std::sync::Arc;
 
-/// Makes a codec for one session.
-pub type NewDialect = fn(Arc<Session>) -> Box<dyn Dialect>;
+/// The dialects we speak; the first is the one that is spoken where nobody says.
+pub const DIALECTS: &[Profile] = &[openai::PROFILE, beta::PROFILE, azure::PROFILE];
 
-/// The dialects we speak: its name in the configuration, and how to make a codec for one session.
-pub const DIALECTS: &[(&str, NewDialect)] =
-    &[("openai", |session| Box::new(openai::OpenAi::new(session)))];
+/// The dialect of this name.
+pub fn dialect(name: &str) -> Option<&'static Profile> {
+    DIALECTS.iter().find(|known| known.name == name)
+}
 
 /// What we ask of a session: everything its `session.update` names.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// `wss://…/v1/realtime`, without a query.
+    /// `wss://…/v1/realtime`, without a query but for an API version.
     pub url: String,
-    /// The model's id.
+    /// The model's id, or the name of its deployment.
     pub model: String,
+    /// The model's name in the price book: what it is, whatever it is called there.
+    pub priced_as: String,
+    /// What the other side can do: what its dialect can, less what the operator took away.
+    pub can: Capabilities,
     /// The key to open it with.
     pub api_key: Secret,
     /// The model's voice.
@@ -359,6 +369,13 @@ pub struct Request {
     pub tools: bool,
     /// In or beside the conversation.
     pub kind: RequestKind,
+}
+
+impl Request {
+    /// Whether it is to be answered beside the conversation.
+    pub fn is_beside(&self) -> bool {
+        matches!(self.kind, RequestKind::Goodbye { .. })
+    }
 }
 
 /// Which memory an answer has.

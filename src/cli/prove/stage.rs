@@ -7,7 +7,7 @@
 mod desk;
 
 use super::Outcome;
-use crate::admission::{Admission, Admitted, Refused, new_token};
+use crate::admission::{self, Admission, Admitted, Refused, new_token};
 use crate::bridge::dial::{DialError, Step};
 use crate::bridge::line::{self, Line};
 use crate::budget::Budget;
@@ -15,7 +15,7 @@ use crate::call::Input;
 use crate::carrier::{self, CARRIERS, Carrier, Document, Event, Garbled, Request, Unwelcome};
 use crate::cli::world::{self, Plan};
 use crate::config;
-use crate::realtime::{DIALECTS, Loss};
+use crate::realtime::Loss;
 use crate::sim::model;
 use crate::sim::phone::{self, Out, Phone, Report};
 use crate::units::{CallTime, Id, Secret};
@@ -418,16 +418,13 @@ impl<'a> Show<'a> {
     fn begin(&mut self, admitted: Admitted) -> Document {
         let Admitted {
             ticket,
+            agent,
             model,
             grant,
             slot,
             ..
         } = admitted;
         let carrier = self.stage.carrier.clone();
-        let new_dialect = DIALECTS.iter().find(|(known, _)| *known == model.dialect);
-        let Some((_, new_dialect)) = new_dialect else {
-            return carrier.reject();
-        };
         self.token = new_token();
         let document = carrier.connect(&self.token);
         self.desk.cap = ticket.rules.spend.end;
@@ -435,16 +432,12 @@ impl<'a> Show<'a> {
         self.desk.slot = Some(slot);
         self.began_ms = self.desk.now_ms;
         let call = self.carrier_call.clone();
-        self.line = Some(Line::new(
-            ticket,
-            carrier,
-            call,
-            line::Model {
-                session: model.session,
-                new_dialect: *new_dialect,
-            },
-            Vec::new(),
-        ));
+        let of_model = |model: &admission::Model| line::Model::of(&model.session, model.dialect);
+        let Some(first) = of_model(&model) else {
+            return carrier.reject();
+        };
+        let others = agent.models[1..].iter().filter_map(of_model).collect();
+        self.line = Some(Line::new(ticket, carrier, call, first, others));
         self.tell(Input::Wake);
         document
     }

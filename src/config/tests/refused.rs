@@ -173,7 +173,7 @@ cheaper_model = "other"
 [tool.order-status]
 url = "https://shop.acme.test/orders"
 [model.other]
-dialect = "azure"
+dialect = "openai"
 model = "gpt-realtime"
 [budget]
 store = "valkey://localhost:6379"
@@ -185,9 +185,6 @@ outbound_per_minute_usd = 0.014
         expect![[r#"
             ringfence.toml:32 [carrier.twilio] outbound_per_minute_usd
               not available yet in this version: calls that go out
-              -> take it out
-            ringfence.toml:25 [model.other] dialect
-              not available yet in this version: the dialect "azure"
               -> take it out
             ringfence.toml:28 [budget] store
               not available yet in this version: budgets shared between processes; "memory" is
@@ -389,7 +386,7 @@ fn a_key_in_the_wrong_place_is_refused_and_not_repeated() {
               -> name the variable that holds the key, never the key
             RINGFENCE__MODEL__MAIN__API_KEY
               there is no such key
-              -> the keys here are: url, model, dialect, api_key_env, api_key_file, audio, transcription, max_output_tokens, context_tokens, keep_turns, answer_timeout, turn_detection"#]],
+              -> the keys here are: dialect, priced_as, model, api_version, url, can, api_key_env, api_key_file, audio, transcription, transcription_priced_as, max_output_tokens, context_tokens, keep_turns, answer_timeout, turn_detection"#]],
     );
 }
 

@@ -82,16 +82,16 @@ struct TokenLimits<'a> {
 }
 
 /// Compares the echo with what was asked; the first key that differs is the error.
-pub(super) fn compare(asked: &Session, echo: Raw<'_>) -> Result<(), &'static str> {
+pub(in crate::realtime) fn compare(asked: &Session, echo: Raw<'_>) -> Result<(), &'static str> {
     let echo: Echo = raw::object(echo);
     let audio: Audio = raw::object(echo.audio);
     let input: Direction = raw::object(audio.input);
     let output: Direction = raw::object(audio.output);
-    let turns: TurnDetection = raw::object(input.turn_detection);
+    let (own, idle) = turns(input.turn_detection);
     let length = raw::count(echo.max_output_tokens);
     let agrees = [
-        ("create_response", raw::is(turns.create_response, "false")),
-        ("idle_timeout_ms", turns.idle_timeout_ms.is_none()),
+        ("create_response", own),
+        ("idle_timeout_ms", idle),
         (
             "max_output_tokens",
             length == Some(u64::from(asked.max_output_tokens)),
@@ -102,14 +102,30 @@ pub(super) fn compare(asked: &Session, echo: Raw<'_>) -> Result<(), &'static str
         ("truncation", truncation(asked, echo.truncation)),
         ("transcription", transcription(asked, input.transcription)),
     ];
+    first_difference(&agrees)
+}
+
+/// The first key that does not agree.
+pub(in crate::realtime) fn first_difference(
+    agrees: &[(&'static str, bool)],
+) -> Result<(), &'static str> {
     match agrees.iter().find(|(_, agrees)| !agrees) {
         Some((key, _)) => Err(key),
         None => Ok(()),
     }
 }
 
+/// Whether answers are ours to ask for, and whether silence begins none.
+pub(in crate::realtime) fn turns(echo: Raw<'_>) -> (bool, bool) {
+    let turns: TurnDetection = raw::object(echo);
+    (
+        raw::is(turns.create_response, "false"),
+        turns.idle_timeout_ms.is_none(),
+    )
+}
+
 /// The same names, each as often, in any order.
-fn tools(asked: &Session, echo: Raw<'_>) -> bool {
+pub(in crate::realtime) fn tools(asked: &Session, echo: Raw<'_>) -> bool {
     let echo: Vec<&RawValue> = match echo.map(|echo| serde_json::from_str(echo.get())) {
         None => Vec::new(),
         Some(Ok(tools)) => tools,
@@ -149,7 +165,7 @@ fn truncation(asked: &Session, echo: Raw<'_>) -> bool {
 }
 
 /// The model that was asked for, or none: each of them has a price of its own.
-fn transcription(asked: &Session, echo: Raw<'_>) -> bool {
+pub(in crate::realtime) fn transcription(asked: &Session, echo: Raw<'_>) -> bool {
     match &asked.transcription {
         None => echo.is_none(),
         Some(model) => {

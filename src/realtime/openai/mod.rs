@@ -5,23 +5,56 @@
 //! billable is sent ([`echo`]), that a bill is never read as less than it says ([`usage`]), and that the provider's prose,
 //! which may quote a key, goes nowhere ([`errors`]).
 
-mod echo;
+pub(super) mod echo;
 mod errors;
-mod raw;
+pub(super) mod raw;
 mod read;
+mod shape;
 mod sounds;
 mod usage;
-mod write;
+pub(super) mod write;
 
-use super::{Address, Code, Command, Dialect, Event, Garbled, Loss, Session};
+pub(super) use raw::Raw;
+pub(super) use shape::Shape;
+
+use super::{
+    Address, Capabilities, Code, Command, Dialect, Event, Garbled, Loss, Profile, Session,
+};
 use crate::audio::Format;
 use crate::units::Secret;
 use sounds::Sounds;
 use std::sync::Arc;
 
+/// The dialect of OpenAI itself.
+pub const PROFILE: Profile = Profile {
+    name: "openai",
+    about: "OpenAI's Realtime protocol",
+    key_env: "OPENAI_API_KEY",
+    url: Some("wss://api.openai.com/v1/realtime"),
+    refuses: |_| None,
+    versioned: |_| false,
+    can: Capabilities::ALL,
+    new: |session| Box::new(OpenAi::new(session)),
+};
+
+/// Today's names, at addresses of one kind.
+pub(super) const fn today(address: fn(&Session) -> Address) -> Shape {
+    Shape {
+        address,
+        event: |kind| kind,
+        words: "output_text",
+        configure: write::configure,
+        compare: echo::compare,
+        respond: write::respond,
+    }
+}
+
+const TODAY: Shape = today(address);
+
 /// The codec of one session.
 pub struct OpenAi {
     session: Arc<Session>,
+    shape: &'static Shape,
     sounds: Sounds,
     last_words: Option<LastWords>,
     frame: String,
@@ -38,7 +71,13 @@ enum LastWords {
 impl OpenAi {
     /// The codec of a session that is yet to be opened.
     pub fn new(session: Arc<Session>) -> Self {
+        OpenAi::speaking(session, &TODAY)
+    }
+
+    /// The same, spoken in another way.
+    pub(super) fn speaking(session: Arc<Session>, shape: &'static Shape) -> Self {
         OpenAi {
+            shape,
             sounds: Sounds::of(session.audio),
             session,
             last_words: None,
@@ -47,15 +86,23 @@ impl OpenAi {
     }
 }
 
+/// Where the provider itself is, with a model's name in the query and the key in a header.
+pub(super) fn address(session: &Session) -> Address {
+    let bearer = format!("Bearer {}", session.api_key.reveal());
+    Address {
+        url: format!("{}?model={}", session.url, encoded(&session.model)),
+        headers: vec![("Authorization", Secret::from(bearer))],
+    }
+}
+
+/// A name as it stands in a query.
+pub(super) fn encoded(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect()
+}
+
 impl Dialect for OpenAi {
     fn address(&self) -> Address {
-        let model: String =
-            form_urlencoded::byte_serialize(self.session.model.as_bytes()).collect();
-        let bearer = format!("Bearer {}", self.session.api_key.reveal());
-        Address {
-            url: format!("{}?model={model}", self.session.url),
-            headers: vec![("Authorization", Secret::from(bearer))],
-        }
+        (self.shape.address)(&self.session)
     }
 
     fn format(&self) -> Format {
@@ -103,6 +150,8 @@ pub(super) mod tests {
         Session {
             url: "wss://api.openai.com/v1/realtime".into(),
             model: "gpt-realtime-2.1".into(),
+            priced_as: "gpt-realtime-2.1".into(),
+            can: Capabilities::ALL,
             api_key: Secret::from("sk-test".to_string()),
             voice: "marin".into(),
             instructions: "You answer the phone for \"Acme\".".into(),
@@ -141,8 +190,7 @@ pub(super) mod tests {
     fn the_address_names_the_model_and_hides_the_key() {
         let mut session = session();
         session.model = "my model/v2&x=1".into();
-        let (_, make) = DIALECTS[0];
-        let address = make(Arc::new(session)).address();
+        let address = (DIALECTS[0].new)(Arc::new(session)).address();
         assert_eq!(
             address.url,
             "wss://api.openai.com/v1/realtime?model=my+model%2Fv2%26x%3D1"

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A field as it came: `None` when it is absent or null.
-pub(super) type Raw<'a> = Option<&'a RawValue>;
+pub(in crate::realtime) type Raw<'a> = Option<&'a RawValue>;
 
 /// The string that the field holds. Copied only if the wire escaped something in it.
-pub(super) fn text<'a>(field: Raw<'a>) -> Option<Cow<'a, str>> {
+pub(in crate::realtime) fn text<'a>(field: Raw<'a>) -> Option<Cow<'a, str>> {
     let json = field?.get();
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
@@ -22,17 +22,17 @@ pub(super) fn text<'a>(field: Raw<'a>) -> Option<Cow<'a, str>> {
 }
 
 /// The string that the field holds; empty when there is none.
-pub(super) fn words(field: Raw<'_>) -> String {
+pub(in crate::realtime) fn words(field: Raw<'_>) -> String {
     text(field).unwrap_or_default().into_owned()
 }
 
 /// The name that the field holds; empty when there is none.
-pub(super) fn id(field: Raw<'_>) -> Id {
+pub(in crate::realtime) fn id(field: Raw<'_>) -> Id {
     Id::from(text(field).unwrap_or_default().as_ref())
 }
 
 /// The object that the field holds; one without any fields when there is none.
-pub(super) fn object<'a, T: Deserialize<'a> + Default>(field: Raw<'a>) -> T {
+pub(in crate::realtime) fn object<'a, T: Deserialize<'a> + Default>(field: Raw<'a>) -> T {
     let json = field
         .map(RawValue::get)
         .filter(|json| json.starts_with('{'));
@@ -41,13 +41,13 @@ pub(super) fn object<'a, T: Deserialize<'a> + Default>(field: Raw<'a>) -> T {
 }
 
 /// Whether the field holds exactly this.
-pub(super) fn is(field: Raw<'_>, json: &str) -> bool {
+pub(in crate::realtime) fn is(field: Raw<'_>, json: &str) -> bool {
     field.is_some_and(|field| field.get() == json)
 }
 
 /// The number that the field holds, times ten to the `places`, rounded up: what is billed is never read as less. Exact, without
 /// floats; `None` for what is not a plain decimal.
-pub(super) fn decimal(field: Raw<'_>, places: usize) -> Option<u64> {
+pub(in crate::realtime) fn decimal(field: Raw<'_>, places: usize) -> Option<u64> {
     let json = field?.get();
     let (whole, part) = json.split_once('.').unwrap_or((json, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
@@ -61,7 +61,7 @@ pub(super) fn decimal(field: Raw<'_>, places: usize) -> Option<u64> {
 }
 
 /// The whole number that the field holds; a fraction counts as one more.
-pub(super) fn count(field: Raw<'_>) -> Option<u64> {
+pub(in crate::realtime) fn count(field: Raw<'_>) -> Option<u64> {
     decimal(field, 0)
 }
 

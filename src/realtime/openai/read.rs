@@ -5,7 +5,7 @@
 
 use super::errors::ProviderError;
 use super::raw::{self, Raw};
-use super::{LastWords, OpenAi, echo, usage};
+use super::{LastWords, OpenAi, usage};
 use crate::realtime::{Code, Event, Garbled, Gravity, Status};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -99,12 +99,14 @@ impl OpenAi {
             return Err(GARBLED);
         }
         let frame: Frame = serde_json::from_str(frame).map_err(|_| GARBLED)?;
-        Ok(Some(match &*frame.kind {
+        Ok(Some(match (self.shape.event)(&frame.kind) {
             "response.output_audio.delta" => return self.spoke(&frame, sound),
             "session.created" => Event::Created {
                 expires_at_s: raw::count(raw::object::<WireSession>(frame.session).expires_at),
             },
-            "session.updated" => Event::Configured(echo::compare(&self.session, frame.session)),
+            "session.updated" => {
+                Event::Configured((self.shape.compare)(&self.session, frame.session))
+            }
             "input_audio_buffer.speech_started" => Event::SpeechStarted,
             "input_audio_buffer.speech_stopped" => Event::SpeechStopped,
             "input_audio_buffer.committed" => Event::Committed {
@@ -122,7 +124,7 @@ impl OpenAi {
             "conversation.item.input_audio_transcription.completed" => Event::Transcribed {
                 item: raw::id(frame.item_id),
                 text: raw::words(frame.transcript),
-                usage: usage::transcription(frame.usage),
+                usage: usage::transcription(frame.usage).filter(|_| self.session.can.usage),
             },
             "conversation.item.input_audio_transcription.failed" => Event::TranscriptionFailed {
                 item: raw::id(frame.item_id),
@@ -149,7 +151,7 @@ impl OpenAi {
                 text: raw::words(frame.transcript),
             },
             "response.output_item.done" => return Ok(frame.tool_call()),
-            "response.done" => raw::object::<Response>(frame.response).done(),
+            "response.done" => self.done(&frame),
             "error" => self.complaint(frame.error),
             // Among them: deltas of arguments, what repeats other events, rate limits, and whatever is new.
             _ => return Ok(None),
@@ -160,6 +162,12 @@ impl OpenAi {
         let sounds = &mut self.sounds;
         let event = sounds.read(frame.response_id, frame.item_id, frame.delta, sound);
         event.map(Some)
+    }
+
+    /// A response that is over. A report that is not to be relied on is none, and the response stays charged at its bound.
+    fn done(&self, frame: &Frame<'_>) -> Event {
+        let response: Response = raw::object(frame.response);
+        response.done(self.session.can.usage)
     }
 
     /// An error, and what it announces of a close to come.
@@ -206,7 +214,7 @@ impl Response<'_> {
         }
     }
 
-    fn done(&self) -> Event {
+    fn done(&self, believed: bool) -> Event {
         let status = match raw::text(self.status).as_deref() {
             Some("completed") => Status::Completed,
             Some("cancelled") => Status::Cancelled,
@@ -218,7 +226,7 @@ impl Response<'_> {
             response: raw::id(self.id),
             nonce: self.nonce(),
             status,
-            usage: usage::response(self.usage),
+            usage: usage::response(self.usage).filter(|_| believed),
         }
     }
 

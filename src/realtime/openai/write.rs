@@ -30,15 +30,22 @@ impl OpenAi {
             Command::Append { .. } | Command::AppendSilence { .. } => {
                 return self.append(sound, out);
             }
-            Command::Configure => configure(&self.session),
+            Command::Configure => (self.shape.configure)(&self.session),
             Command::ClearInput => json!({"type": "input_audio_buffer.clear"}),
-            Command::Add(item) => json!({"type": "conversation.item.create", "item": added(item)}),
+            Command::Add(item) => json!({
+                "type": "conversation.item.create",
+                "item": added(item, self.shape.words),
+            }),
             Command::Insert { after, item } => json!({
                 "type": "conversation.item.create",
                 "previous_item_id": after.as_str(),
-                "item": added(item),
+                "item": added(item, self.shape.words),
             }),
-            Command::Respond(request) => respond(&self.session.model, request),
+            // Asked for in the conversation it would read all of it, at a price that nobody set aside.
+            Command::Respond(request) if request.is_beside() && !self.session.can.out_of_band => {
+                return;
+            }
+            Command::Respond(request) => (self.shape.respond)(&self.session, request),
             Command::Cancel { response: None } => json!({"type": "response.cancel"}),
             Command::Cancel { response: Some(id) } => {
                 json!({"type": "response.cancel", "response_id": id.as_str()})
@@ -71,7 +78,7 @@ impl OpenAi {
 }
 
 /// The `session.update`: everything that the echo is compared with, so that nothing is left to a default.
-fn configure(session: &Session) -> Value {
+pub(in crate::realtime) fn configure(session: &Session) -> Value {
     let turns = session.turn_detection;
     let transcription = session.transcription.as_ref();
     let mut event = json!({
@@ -133,13 +140,13 @@ fn tool(tool: &Tool) -> Value {
     })
 }
 
-fn added(item: &Item) -> Value {
+fn added(item: &Item, words: &str) -> Value {
     let message = |role: &str, kind: &str, text: &str| json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]});
     match item {
         Item::System(text) => message("system", "input_text", text),
         Item::User(text) => message("user", "input_text", text),
         // Sound of the model cannot be put back; its words can.
-        Item::Assistant(text) => message("assistant", "output_text", text),
+        Item::Assistant(text) => message("assistant", words, text),
         Item::ToolCall {
             tool_call,
             name,
@@ -154,7 +161,7 @@ fn added(item: &Item) -> Value {
 }
 
 /// The `response.create`. The nonce goes twice: an error repeats the event's id, a response its metadata.
-fn respond(model: &str, request: &Request) -> Value {
+pub(in crate::realtime) fn respond(session: &Session, request: &Request) -> Value {
     let mut response = json!({
         "metadata": {"nonce": request.nonce.to_string()},
         "max_output_tokens": request.max_output_tokens,
@@ -168,7 +175,7 @@ fn respond(model: &str, request: &Request) -> Value {
         response["tools"] = json!([]);
         response["instructions"] = json!(&**instructions);
         response["output_modalities"] = json!(["audio"]);
-        if reasons(model) {
+        if reasons(&session.priced_as) {
             response["reasoning"] = json!({"effort": "minimal"});
         }
     }

@@ -5,10 +5,11 @@
 //! with the bill, for what was generated and not for what was heard.
 
 use super::behaviour::{Lost, Report};
+use super::calls::Calling;
 use super::invoice::{ResponseBill, Tokens};
-use super::memory::{Item, Weight, text_tokens};
+use super::memory::{Item, Weight};
 use super::wire::{Fault, failure, quoted, usage};
-use super::{Model, Out, Task};
+use super::{Model, Out, Task, older};
 use crate::audio::Format;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -43,15 +44,8 @@ pub enum Plan {
         /// Whether the limit cut it.
         cut: bool,
     },
-    /// A function is called.
-    Call {
-        /// Its name.
-        name: String,
-        /// JSON.
-        arguments: String,
-        /// The id of this call of it.
-        call: String,
-    },
+    /// Nothing is said: functions are called.
+    Calls,
     /// It fails with this code.
     Fail(String),
     /// Nothing ever comes.
@@ -81,6 +75,12 @@ pub struct Answer {
     pub said_ms: u64,
     /// Words sent.
     pub said_words: u64,
+    /// Whether its item was ended before it was over.
+    pub closed: bool,
+    /// Functions it is going to call when it has said what it has to say.
+    pub calls: Vec<Calling>,
+    /// Functions it called.
+    pub called: Vec<Calling>,
 }
 
 impl Answer {
@@ -96,37 +96,23 @@ impl Answer {
 
     /// What it has read and generated so far.
     fn consumed(&self) -> Tokens {
-        let text_out = match &self.plan {
-            Plan::Call {
-                name, arguments, ..
-            } if self.begun => text_tokens(name) + text_tokens(arguments),
-            _ => self.said_words,
-        };
+        let called: u64 = self.called.iter().map(Calling::tokens).sum();
         Tokens {
-            text_out,
+            text_out: self.said_words + called,
             audio_out: self.said_ms.div_ceil(50),
             ..self.tokens
         }
     }
 
+    /// What it has generated so far, in tokens.
+    pub fn written(&self) -> u64 {
+        let consumed = self.consumed();
+        consumed.text_out + consumed.audio_out
+    }
+
     /// The item as it stands.
     fn wire(&self, status: &str) -> Value {
         let content = match &self.plan {
-            Plan::Call {
-                name,
-                arguments,
-                call,
-            } => {
-                let arguments = if status == "in_progress" {
-                    ""
-                } else {
-                    arguments
-                };
-                return json!({
-                    "id": self.item, "type": "function_call", "status": status,
-                    "name": name, "call_id": call, "arguments": arguments,
-                });
-            }
             _ if status == "in_progress" => json!([]),
             Plan::Text { .. } => json!([{"type": "output_text", "text": self.transcript()}]),
             _ => json!([{"type": "output_audio", "transcript": self.transcript()}]),
@@ -175,10 +161,7 @@ impl Model {
                 let details = failure(code);
                 return self.finish(answer, "failed", details);
             }
-            Plan::Call { .. } => {
-                self.open(&mut answer);
-                return self.finish(answer, "completed", Value::Null);
-            }
+            Plan::Calls => return self.call(answer),
             Plan::Text { words, .. } => {
                 let words = words.clone();
                 self.open(&mut answer);
@@ -198,12 +181,15 @@ impl Model {
                 self.plan(self.now + step.max(1), Task::Go(answer.id.clone()));
                 self.answers.insert(place, answer);
             }
-            Plan::Speech { cut: true, .. } | Plan::Text { cut: true, .. } => {
-                let details = json!({"type": "incomplete", "reason": "max_output_tokens"});
-                self.finish(answer, "incomplete", details);
-            }
-            _ => self.finish(answer, "completed", Value::Null),
+            Plan::Speech { cut: true, .. } | Plan::Text { cut: true, .. } => self.cut_short(answer),
+            _ => self.call(answer),
         }
+    }
+
+    /// Ends a response that ran into its limit.
+    pub(super) fn cut_short(&mut self, answer: Answer) {
+        let details = json!({"type": "incomplete", "reason": "max_output_tokens"});
+        self.finish(answer, "incomplete", details);
     }
 
     /// Cuts a response: the one named, or the one in the conversation.
@@ -242,9 +228,7 @@ impl Model {
                 "type": "conversation.item.added", "previous_item_id": answer.previous, "item": wire,
             }));
         }
-        if !matches!(answer.plan, Plan::Call { .. }) {
-            self.say(answer.event("response.content_part.added", "part", answer.part()));
-        }
+        self.say(answer.event("response.content_part.added", "part", answer.part()));
     }
 
     /// One piece of sound, and the words up to a little beyond it.
@@ -295,6 +279,10 @@ impl Model {
 
     /// A piece of an answer, as JSON. Written by hand, because most of what a model says is this.
     fn delta(&mut self, answer: &Answer, kind: &str, delta: &str) {
+        let kind = match self.older {
+            true => older::event_name(kind).unwrap_or(kind),
+            false => kind,
+        };
         let obfuscation = self.ids.noise();
         let (response, item) = (&answer.id, &answer.item);
         self.say_written(format!(
@@ -303,12 +291,12 @@ impl Model {
     }
 
     /// Closes what is open, and bills.
-    fn finish(&mut self, answer: Answer, status: &'static str, details: Value) {
+    pub(super) fn finish(&mut self, answer: Answer, status: &'static str, details: Value) {
         if self.over {
             // The connection broke while it ran: it stays on the invoice as far as it got.
             return self.answers.push(answer);
         }
-        if answer.begun {
+        if answer.begun && !answer.closed {
             self.close_item(&answer, status);
         }
         let bill = self.bill(&answer, status);
@@ -337,18 +325,10 @@ impl Model {
         }
     }
 
-    fn close_item(&mut self, answer: &Answer, status: &str) {
-        let item_status = if status == "completed" {
-            "completed"
-        } else {
-            "incomplete"
-        };
+    /// Ends the item of what was said.
+    pub(super) fn close_item(&mut self, answer: &Answer, status: &str) {
+        let item_status = item_status(status);
         match &answer.plan {
-            Plan::Call {
-                name,
-                arguments,
-                call,
-            } => self.close_call(answer, name, arguments, call),
             Plan::Text { .. } => {
                 let done = "response.output_text.done";
                 self.say(answer.event(done, "text", answer.transcript()));
@@ -359,9 +339,7 @@ impl Model {
                 self.say(answer.event(done, "transcript", answer.transcript()));
             }
         }
-        if !matches!(answer.plan, Plan::Call { .. }) {
-            self.say(answer.event("response.content_part.done", "part", answer.part()));
-        }
+        self.say(answer.event("response.content_part.done", "part", answer.part()));
         let wire = answer.wire(item_status);
         if let Some(item) = self.memory.find(&answer.item) {
             item.wire = wire.clone();
@@ -382,43 +360,16 @@ impl Model {
         }));
     }
 
-    fn close_call(&mut self, answer: &Answer, name: &str, arguments: &str, call: &str) {
-        let base = json!({
-            "response_id": answer.id, "item_id": answer.item, "output_index": 0, "call_id": call,
-        });
-        // In two halves, at a boundary of characters: whoever reads the first as JSON is wrong.
-        let half = arguments.chars().count() / 2;
-        let halves: [String; 2] = [
-            arguments.chars().take(half).collect(),
-            arguments.chars().skip(half).collect(),
-        ];
-        for delta in halves {
-            let mut event = base.clone();
-            event["type"] = "response.function_call_arguments.delta".into();
-            event["delta"] = delta.into();
-            event["obfuscation"] = self.ids.noise().into();
-            self.say(event);
-        }
-        let mut event = base;
-        event["type"] = "response.function_call_arguments.done".into();
-        event["name"] = name.into();
-        event["arguments"] = arguments.into();
-        self.say(event);
-    }
-
     /// The response object, with every key there is.
     fn object(&self, answer: &Answer, status: &str, details: Value, usage: Value) -> Value {
         let asked = &answer.asked;
-        let item_status = if status == "completed" {
-            "completed"
-        } else {
-            "incomplete"
+        let item_status = match answer.closed {
+            true => "completed",
+            false => item_status(status),
         };
-        let output = if answer.begun && status != "in_progress" {
-            json!([answer.wire(item_status)])
-        } else {
-            json!([])
-        };
+        let said = (answer.begun && status != "in_progress").then(|| answer.wire(item_status));
+        let called = answer.called.iter().map(Calling::wire);
+        let output: Vec<Value> = said.into_iter().chain(called).collect();
         let conversation = (!answer.beside).then_some(&self.conversation);
         let sound = &asked["audio"]["output"];
         json!({
@@ -441,6 +392,14 @@ impl Model {
             tokens,
             nanos: self.setup.prices.response(&self.invoice.model, tokens),
         }
+    }
+}
+
+/// The status of an item in a response of this one.
+fn item_status(response: &str) -> &'static str {
+    match response {
+        "completed" => "completed",
+        _ => "incomplete",
     }
 }
 

@@ -8,6 +8,9 @@
 //! | `answer=12s` `greeting=2s` `goodbye=3s` | how long it speaks |
 //! | `latency=300ms` `speed=5x` | until its first sound; sound per second of time |
 //! | `tool=end_call:{}` | the next answers to the caller are these calls, in the order written |
+//! | `tool@2=look_up:{}` | the answer to the caller's second turn calls this; written again, it calls that too, in the same answer |
+//! | `tool-loop=look_up:{}` | every answer that may call a function calls this one |
+//! | `tool-speech` | it says something first, in the same answer |
 //! | `limit=answer-to-limit` | every answer is as long as its limit allows |
 //! | `overrun` | it ignores `max_output_tokens` |
 //! | `usage=honest\|missing\|twice\|late:5s\|shrunk\|never` | what it reports; `never` is no `response.done` at all |
@@ -23,6 +26,8 @@
 //! | `goodbye=silent\|fails` | only responses beside the conversation do |
 //! | `transcription=late:5s\|failed\|missing\|off` | `missing` is billed and never reported |
 //! | `heavy` | text weighs a token a byte, and transcripts have ten tokens a second: the most that the assumptions allow |
+//! | `older` | at `/v1/realtime` too it speaks the protocol's older names, as some compatible servers do |
+//! | `deploys=front:gpt-realtime-2.1` | at the cloud's addresses (`/openai/…`) this name stands for that model |
 //! | `unknown-events` | events and keys that no document mentions |
 
 /// What the model does with `session.update`.
@@ -105,6 +110,9 @@ pub enum Transcription {
     Off,
 }
 
+/// A function to be called, and its arguments.
+pub type Call = (String, String);
+
 /// How the model behaves: honest by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
@@ -119,7 +127,13 @@ pub struct Behaviour {
     /// Sound per time, in thousandths.
     pub speed_milli: u64,
     /// Functions it calls, and their arguments, instead of its next answers to the caller.
-    pub tools: Vec<(String, String)>,
+    pub tools: Vec<Call>,
+    /// Functions it calls in the answer to the turn of this number, counted from one.
+    pub turn_tools: Vec<(u64, Call)>,
+    /// The function it calls whenever there is none of the others to call.
+    pub loop_tool: Option<Call>,
+    /// Whether it says something before it calls.
+    pub tool_speech: bool,
     /// Whether every answer is as long as it may be.
     pub to_limit: bool,
     /// Whether it ignores its limit.
@@ -152,6 +166,10 @@ pub struct Behaviour {
     pub transcription: Transcription,
     /// Whether text and transcripts weigh as much as they can.
     pub heavy: bool,
+    /// Whether the older words are spoken at the provider's own address.
+    pub older: bool,
+    /// Names at the cloud's addresses, and the models they stand for.
+    pub deployments: Vec<(String, String)>,
     /// Whether unknown events and keys are mixed in.
     pub unknown_events: bool,
 }
@@ -165,6 +183,9 @@ impl Default for Behaviour {
             latency_ms: 300,
             speed_milli: 5_000,
             tools: Vec::new(),
+            turn_tools: Vec::new(),
+            loop_tool: None,
+            tool_speech: false,
             to_limit: false,
             overrun: false,
             usage: Report::Honest,
@@ -181,6 +202,8 @@ impl Default for Behaviour {
             goodbye: Goodbye::Honest,
             transcription: Transcription::After(600),
             heavy: false,
+            older: false,
+            deployments: Vec::new(),
             unknown_events: false,
         }
     }
@@ -212,10 +235,8 @@ impl Behaviour {
             "speed" => {
                 self.speed_milli = decimal_milli(value.strip_suffix('x')?).filter(|s| *s > 0)?
             }
-            "tool" if !first.is_empty() => {
-                let arguments = if rest.is_empty() { "{}" } else { rest };
-                self.tools.push((first.into(), arguments.into()));
-            }
+            "tool-speech" if value.is_empty() => self.tool_speech = true,
+            _ if key.starts_with("tool") => self.set_tool(key, first, rest)?,
             "limit" if value == "answer-to-limit" => self.to_limit = true,
             "overrun" if value.is_empty() => self.overrun = true,
             "usage" => self.usage = report(first, rest)?,
@@ -249,9 +270,29 @@ impl Behaviour {
             "goodbye" if value == "fails" => self.goodbye = Goodbye::Fails,
             "goodbye" => self.goodbye_ms = millis(value)?,
             "transcription" => self.transcription = transcription(first, rest)?,
+            "older" if value.is_empty() => self.older = true,
+            "deploys" if !rest.is_empty() => self.deployments.push((first.into(), rest.into())),
             "heavy" if value.is_empty() => self.heavy = true,
             "unknown-events" if value.is_empty() => self.unknown_events = true,
             _ => return None,
+        }
+        Some(())
+    }
+
+    /// A function to call, and when.
+    fn set_tool(&mut self, key: &str, name: &str, arguments: &str) -> Option<()> {
+        let arguments = if arguments.is_empty() {
+            "{}"
+        } else {
+            arguments
+        };
+        let call = (name.to_string(), arguments.to_string());
+        match key.strip_prefix("tool@").map(str::parse) {
+            _ if name.is_empty() => return None,
+            Some(turn) => self.turn_tools.push((turn.ok()?, call)),
+            None if key == "tool-loop" => self.loop_tool = Some(call),
+            None if key == "tool" => self.tools.push(call),
+            None => return None,
         }
         Some(())
     }
@@ -353,6 +394,8 @@ mod tests {
             "usage=sometimes",
             "drop=at:",
             "tool=",
+            "tool@x=a:{}",
+            "tooling=a:{}",
             "latency=1.0001s",
             "sing",
         ] {

@@ -4,11 +4,12 @@
 //! is appended is never acknowledged.
 
 use super::behaviour::{Deletes, Update};
+use super::door::House;
 use super::memory::{Item, not_found};
 use super::settings::Settings;
 use super::vad::Ear;
 use super::wire::Fault;
-use super::{Model, Task, voice};
+use super::{Model, Task, older, voice};
 use serde_json::{Value, json};
 
 /// What most of what a client says is.
@@ -38,8 +39,13 @@ impl Model {
                 return self.say(Fault::new("invalid_json", said).event(None));
             }
         };
-        if let Err(fault) = self.follow(&event) {
-            self.say(fault.event(event["event_id"].as_str()));
+        let about = event["event_id"].as_str().map(str::to_string);
+        let event = match self.older {
+            true => older::read(event),
+            false => Ok(event),
+        };
+        if let Err(fault) = event.and_then(|event| self.follow(&event)) {
+            self.say(fault.event(about.as_deref()));
         }
     }
 
@@ -83,11 +89,17 @@ impl Model {
             }
             Update::Honest | Update::Differs => {}
         }
+        if self.cannot_truncate() && event["session"].get("truncation").is_some() {
+            let said = "Unknown parameter: 'session.truncation'.";
+            return Err(Fault::new("unknown_parameter", said).at("session.truncation"));
+        }
         let before = self.settings.input_format();
         let prices = &self.setup.prices;
         let spoken = self.memory.spoken();
+        // The cloud looks for a deployment of that name when there is something to transcribe, and not before.
+        let later = self.house == House::Azure;
         self.settings.update(&event["session"], spoken, |model| {
-            prices.transcription(model).is_some()
+            later || prices.transcription(model).is_some()
         })?;
         if update == Update::Differs {
             Settings::defy(&mut self.settings);

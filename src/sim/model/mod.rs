@@ -7,13 +7,16 @@
 
 mod answer;
 mod behaviour;
+mod calls;
 #[cfg(test)]
 mod claims;
 mod client;
+mod door;
 #[cfg(test)]
 mod hostile;
 mod invoice;
 mod memory;
+mod older;
 mod request;
 pub mod serve;
 mod settings;
@@ -30,6 +33,8 @@ pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill
 
 use crate::audio::Format;
 use answer::Answer;
+use behaviour::Call;
+use door::House;
 use memory::Memory;
 use serde_json::{Value, json};
 use settings::Settings;
@@ -110,6 +115,9 @@ pub struct Model {
     ids: Ids,
     now: u64,
     over: bool,
+    /// Whose address the client came to, and whether the older words are spoken there.
+    house: House,
+    older: bool,
     conversation: String,
     settings: Settings,
     ear: Ear,
@@ -121,7 +129,10 @@ pub struct Model {
     memory: Memory,
     /// Responses that run.
     answers: Vec<Answer>,
-    tools: VecDeque<(String, String)>,
+    /// Functions that are still to be called, one an answer.
+    tools: VecDeque<Call>,
+    /// Turns of the caller that were answered.
+    turns: u64,
     invoice: Invoice,
     agenda: BTreeMap<(u64, u64), Task>,
     planned: u64,
@@ -139,11 +150,14 @@ impl Model {
             input_format: settings.input_format(),
             listening: settings.listening(),
             tools: setup.behaviour.tools.iter().cloned().collect(),
+            turns: 0,
             ids,
             setup,
             settings,
             now: 0,
             over: true,
+            house: House::default(),
+            older: false,
             next_turn: None,
             memory: Memory::default(),
             answers: Vec::new(),
@@ -152,66 +166,6 @@ impl Model {
             planned: 0,
             out: VecDeque::new(),
         }
-    }
-
-    /// Opens the session. Like the provider it accepts the upgrade first, and says afterwards why it will not serve.
-    ///
-    /// # Errors
-    /// The HTTP status that refuses the upgrade: 401 without an `Authorization` header, 404 for another path.
-    pub fn connect(
-        &mut self,
-        now_ms: u64,
-        path_and_query: &str,
-        authorization: Option<&str>,
-        beta_header: bool,
-    ) -> Result<(), u16> {
-        let (path, query) = path_and_query
-            .split_once('?')
-            .unwrap_or((path_and_query, ""));
-        if !path.ends_with("/v1/realtime") {
-            return Err(404);
-        }
-        let key = authorization
-            .ok_or(401_u16)?
-            .trim_start_matches("Bearer ")
-            .trim();
-        self.now = now_ms;
-        self.over = false;
-        let model = form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "model")
-            .map(|(_, model)| model.into_owned())
-            .unwrap_or_default();
-        let accepted = match &self.setup.accept_key {
-            Some(wanted) => key == wanted,
-            None => !key.is_empty(),
-        };
-        if !accepted {
-            // The provider quotes the end of the key; whoever logs its prose leaks it.
-            let tail: String = key
-                .chars()
-                .skip(key.chars().count().saturating_sub(4))
-                .collect();
-            let said = format!("Incorrect API key provided: ****{tail}.");
-            self.turn_away(3000, &Fault::new("invalid_api_key", said));
-        } else if beta_header {
-            let said = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.";
-            self.turn_away(4000, &Fault::new("beta_api_shape_disabled", said));
-        } else if !self.setup.prices.has(&model) {
-            let said = format!("Model \"{model}\" is not supported in realtime mode.");
-            self.turn_away(4000, &Fault::new("invalid_model", said));
-        } else {
-            self.begin(&model);
-        }
-        Ok(())
-    }
-
-    fn turn_away(&mut self, code: u16, fault: &Fault) {
-        self.say(fault.event(None));
-        let reason = format!(
-            "invalid_request_error.{}",
-            fault.code.unwrap_or("invalid_request")
-        );
-        self.end(Out::Close { code, reason });
     }
 
     fn begin(&mut self, model: &str) {
@@ -225,6 +179,10 @@ impl Model {
             self.plan(self.now + ms, Task::Lose);
         }
         self.say(json!({"type": "session.created", "session": self.settings.echo()}));
+        if self.older {
+            let conversation = json!({"id": self.conversation, "object": "realtime.conversation"});
+            self.say(json!({"type": "conversation.created", "conversation": conversation}));
+        }
         self.surprise("session.mood.updated");
     }
 
@@ -315,10 +273,14 @@ impl Model {
     }
 
     /// Sends an event, now.
-    fn say(&mut self, mut event: Value) {
-        if self.over {
+    fn say(&mut self, event: Value) {
+        let event = match self.older {
+            true => older::write(event),
+            false => Some(event),
+        };
+        let Some(mut event) = event.filter(|_| !self.over) else {
             return;
-        }
+        };
         event["event_id"] = self.ids.next("event").into();
         if self.setup.behaviour.unknown_events {
             event["x_unheard_of"] = json!({"key": [1, null]});

@@ -6,6 +6,7 @@
 use super::Model;
 use super::answer::{Answer, Plan};
 use super::behaviour::Goodbye;
+use super::calls::Calling;
 use super::client::check_item;
 use super::invoice::Tokens;
 use super::memory::{CONTEXT_TOKENS, Prompt, not_found, opening, weigh};
@@ -51,7 +52,7 @@ impl Model {
         }
         check_metadata(&asked["metadata"])?;
         let brought = self.brought(&asked)?;
-        let (plan, tokens) = self.prepare(&asked, beside, brought);
+        let (plan, calls, tokens) = self.prepare(&asked, beside, brought);
         let answer = Answer {
             id: self.ids.next("resp"),
             item: self.ids.next("item"),
@@ -63,6 +64,9 @@ impl Model {
             begun: false,
             said_ms: 0,
             said_words: 0,
+            closed: false,
+            calls,
+            called: Vec::new(),
         };
         self.surprise("response.thinking.delta");
         self.begin_answer(answer);
@@ -89,7 +93,12 @@ impl Model {
         Ok(Some(prompt))
     }
 
-    fn prepare(&mut self, asked: &Value, beside: bool, brought: Option<Prompt>) -> (Plan, Tokens) {
+    fn prepare(
+        &mut self,
+        asked: &Value,
+        beside: bool,
+        brought: Option<Prompt>,
+    ) -> (Plan, Vec<Calling>, Tokens) {
         let fails = self.setup.behaviour.fail.clone().or_else(|| {
             let silenced = beside && self.setup.behaviour.goodbye == Goodbye::Fails;
             silenced.then(|| "server_error".to_string())
@@ -100,7 +109,7 @@ impl Model {
             full.then(|| "context_length_exceeded".to_string())
         });
         if let Some(code) = fails {
-            return (Plan::Fail(code), Tokens::default());
+            return (Plan::Fail(code), Vec::new(), Tokens::default());
         }
         let opening = opening(
             asked["instructions"].as_str().unwrap_or_default(),
@@ -120,12 +129,14 @@ impl Model {
             None => self.memory.prompt(opening),
         };
         let tokens = self.memory.read(prompt, in_memory && self.setup.cache);
-        (self.content(asked, beside), tokens)
+        let (plan, calls) = self.content(asked, beside);
+        (plan, calls, tokens)
     }
 
-    fn content(&mut self, asked: &Value, beside: bool) -> Plan {
+    /// What it will say, and the functions it will call after that.
+    fn content(&mut self, asked: &Value, beside: bool) -> (Plan, Vec<Calling>) {
         if beside && self.setup.behaviour.goodbye == Goodbye::Silent {
-            return Plan::Nothing;
+            return (Plan::Nothing, Vec::new());
         }
         let heard = if beside {
             None
@@ -137,21 +148,20 @@ impl Model {
             None if !self.memory.answered() => Kind::Greeting,
             _ => Kind::Remark,
         };
-        if kind == Kind::Remark
-            && asked["tool_choice"] != "none"
-            && let Some((name, arguments)) = self.tools.pop_front()
-        {
-            let call = self.ids.next("call");
-            return Plan::Call {
-                name,
-                arguments,
-                call,
-            };
+        self.turns += u64::from(heard.is_some());
+        let may_call = kind == Kind::Remark && asked["tool_choice"] != "none";
+        let calls = match may_call {
+            true => self.next_calls(heard.is_some()),
+            false => Vec::new(),
+        };
+        if !calls.is_empty() && !self.setup.behaviour.tool_speech {
+            return (Plan::Calls, calls);
         }
-        if asked["output_modalities"] == json!(["text"]) {
-            return self.written(limit(asked));
-        }
-        self.spoken(asked, kind, heard)
+        let plan = match asked["output_modalities"] == json!(["text"]) {
+            true => self.written(limit(asked)),
+            false => self.spoken(asked, kind, heard),
+        };
+        (plan, calls)
     }
 
     fn written(&self, limit: Option<u64>) -> Plan {

@@ -171,10 +171,11 @@ fn admit(
     response: Response,
 ) -> Result<Response, ErrorResponse> {
     let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
-    // Azure's clients bring their key in a header of its own.
-    let key = header("authorization").or_else(|| header("api-key"));
-    let beta = header("openai-beta").is_some();
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    // The cloud's clients may bring their key in a header of its own.
+    let own = header("api-key").filter(|_| request.uri().path().starts_with("/openai/"));
+    let key = header("authorization").or(own);
+    let beta = header("openai-beta").is_some();
     model.connect(0, path, key, beta).map_err(|status| {
         let mut refusal = ErrorResponse::new(None);
         *refusal.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -38,6 +38,11 @@ pub fn talk(behaviour: &str, script: &str) -> Talk {
 impl Talk {
     /// Connected, and nothing set.
     pub fn open(behaviour: &str) -> Talk {
+        Talk::at(behaviour, "/v1/realtime?model=gpt-realtime-2.1")
+    }
+
+    /// The same, at another address.
+    pub fn at(behaviour: &str, path: &str) -> Talk {
         let setup = Setup::parse(invoice::PRICES, behaviour).unwrap();
         let mut talk = Talk {
             model: Model::new(setup, 7),
@@ -46,7 +51,6 @@ impl Talk {
             end: None,
             appended: Vec::new(),
         };
-        let path = "/v1/realtime?model=gpt-realtime-2.1";
         talk.model
             .connect(0, path, Some("Bearer sk-test"), false)
             .unwrap();

@@ -68,15 +68,19 @@ impl Model {
 
     fn transcribe(&mut self, item: &str, millis: u64) {
         let prices = &self.setup.prices;
-        let model = self.settings.transcription();
-        let Some(rate) = model.and_then(|model| prices.transcription(model)) else {
+        let Some(model) = self.settings.transcription() else {
             return;
         };
+        let rate = prices.transcription(self.stands_for(model));
         let base = |kind: &str| {
             json!({
                 "type": format!("conversation.item.input_audio_transcription.{kind}"),
                 "item_id": item, "content_index": 0,
             })
+        };
+        let Some(rate) = rate else {
+            let event = failed(base("failed"), "DeploymentNotFound");
+            return self.fail_transcription(item, event);
         };
         let tokens = match self.setup.behaviour.heavy {
             true => millis / 100,
@@ -87,16 +91,8 @@ impl Model {
         let (after, event) = match self.setup.behaviour.transcription {
             Transcription::Off => return,
             Transcription::Failed => {
-                let mut event = base("failed");
-                event["error"] = json!({
-                    "type": "server_error", "code": "transcription_failed",
-                    "message": "The simulated model was told to fail.", "param": null,
-                });
-                let task = Task::Transcribed {
-                    item: item.into(),
-                    event,
-                };
-                return self.plan(self.now + FAILS_AFTER_MS, task);
+                let event = failed(base("failed"), "transcription_failed");
+                return self.fail_transcription(item, event);
             }
             Transcription::Missing => (None, Value::Null),
             Transcription::After(ms) => {
@@ -121,6 +117,14 @@ impl Model {
         }
     }
 
+    fn fail_transcription(&mut self, item: &str, event: Value) {
+        let task = Task::Transcribed {
+            item: item.into(),
+            event,
+        };
+        self.plan(self.now + FAILS_AFTER_MS, task);
+    }
+
     /// Says what a transcription came to.
     pub(super) fn transcribed(&mut self, item: &str, event: Value) {
         if let Some(said) = event["transcript"].as_str() {
@@ -139,4 +143,13 @@ impl Model {
         }
         self.say(event);
     }
+}
+
+/// A transcription that failed, with a code.
+fn failed(mut event: Value, code: &str) -> Value {
+    event["error"] = json!({
+        "type": "server_error", "code": code,
+        "message": "The simulated model was told to fail.", "param": null,
+    });
+    event
 }

@@ -233,7 +233,7 @@ fn only_models_that_reason_are_told_how_much() {
         ("gpt-realtime-mini-2025-12-15", false),
     ] {
         let mut session = session();
-        session.model = model.into();
+        session.priced_as = model.into();
         let frames = written(&mut OpenAi::new(Arc::new(session)), &goodbye(1), &[]);
         assert_eq!(frames[0].contains("reasoning"), reasons, "{model}");
     }
