@@ -83,6 +83,11 @@ const HOLD_WINDOW_THIRDS: u64 = 6;
 /// How long nobody must have spoken before it is quiet.
 const QUIET: u32 = steps(500);
 
+/// What is on the line is not a hold when more steps than this of the last two seconds sounded like speech: people do so
+/// for half of the time and more, music for less than a tenth.
+const BABBLE: u32 = 25;
+const PAST: u32 = steps(2000);
+
 /// The level of a sound in dB below full scale; at least -96, which is silence.
 fn level(samples: &[f32]) -> f32 {
     let power: f32 = samples.iter().map(|s| s * s).sum();
@@ -174,12 +179,12 @@ impl Ear {
         let kind = self.line.push(&tones, level, is_speech);
 
         let next = match kind {
-            Some(kind) if self.settings.hold && !self.speaks(WINDOW_THIRDS) => State::Hold(kind),
             _ if holding && self.speaks(HOLD_WINDOW_THIRDS) => {
                 self.line = Line::default();
                 self.spectrum.forget();
                 State::Speech
             }
+            Some(kind) if self.settings.hold && self.spoken(PAST) <= BABBLE => State::Hold(kind),
             _ if self.state == State::Quiet && self.speaks(WINDOW_THIRDS) => State::Speech,
             _ if self.state == State::Speech && self.spoken(QUIET) == 0 => State::Quiet,
             _ => self.state,
