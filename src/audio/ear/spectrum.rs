@@ -123,8 +123,7 @@ impl Spectrum {
         for ((out, sample), weight) in self.windowed.iter_mut().zip(&self.samples).zip(&*HANN) {
             *out = sample * weight;
         }
-        let done =
-            PLAN.process_with_scratch(&mut self.windowed, &mut self.bins, &mut self.scratch);
+        let done = PLAN.process_with_scratch(&mut self.windowed, &mut self.bins, &mut self.scratch);
         // All lengths are the plan's own, which is all that can be wrong with them.
         match done {
             Ok(()) => std::array::from_fn(|bin| self.bins[bin].norm_sqr()),
