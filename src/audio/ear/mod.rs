@@ -180,8 +180,7 @@ impl Ear {
 
         let next = match kind {
             _ if holding && self.speaks(HOLD_WINDOW_THIRDS) => {
-                self.line = Line::default();
-                self.spectrum.forget();
+                self.line.resumed();
                 State::Speech
             }
             Some(kind) if self.settings.hold && self.spoken(PAST) <= BABBLE => State::Hold(kind),

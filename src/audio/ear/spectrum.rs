@@ -113,12 +113,6 @@ impl Spectrum {
         }
     }
 
-    /// Forgets how still it has stood.
-    pub(super) fn forget(&mut self) {
-        self.short = [0.0; PLACES];
-        self.long = [0.0; PLACES];
-    }
-
     fn power(&mut self) -> [f32; BINS] {
         for ((out, sample), weight) in self.windowed.iter_mut().zip(&self.samples).zip(&*HANN) {
             *out = sample * weight;
