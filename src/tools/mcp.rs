@@ -14,7 +14,9 @@ use rmcp::model::{
     Implementation, JsonObject, MetaObject, PaginatedRequestParams, RequestMetaObject,
     ResourceContents,
 };
-use rmcp::service::{RoleClient, RunningService, ServiceError, serve_client};
+use rmcp::service::{
+    ClientInitializeError, RoleClient, RunningService, ServiceError, serve_client,
+};
 use rmcp::transport::common::client_side_sse::ExponentialBackoff;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
@@ -215,6 +217,8 @@ impl Session {
                     Answer::failed(TOO_LONG, text)
                 }
                 WEB_PAGE => Answer::web_page(),
+                // Said of one answer that broke off, too: whether the session is over is asked when it is used next.
+                CLOSED => Answer::broken(),
                 _ => {
                     self.give_up(&session).await;
                     Answer::broken()
@@ -250,9 +254,16 @@ impl Session {
         let transport = StreamableHttpClientTransport::with_client(self.client.clone(), config);
         let us = Implementation::new("ringfence", env!("CARGO_PKG_VERSION"));
         let us = ClientConfig::new(ClientCapabilities::default(), us);
-        // What it says may quote the server's answer, so only that it failed is told.
         let begun = serve_client(us, transport).await;
-        let begun = begun.map_err(|error| chain(&error).unwrap_or("no session could be begun"))?;
+        // What the error says may quote the server, so only what kind it is of is told.
+        let begun = begun.map_err(|error| {
+            let words = match &error {
+                ClientInitializeError::TransportError { error, .. } => chain(error.error.as_ref()),
+                ClientInitializeError::JsonRpcError(_) => Some(ITS_ERROR),
+                _ => None,
+            };
+            words.unwrap_or("no session could be begun")
+        })?;
         let begun = Arc::new(begun);
         *running = Some(begun.clone());
         Ok(begun)
@@ -261,15 +272,17 @@ impl Session {
 
 const TOO_LONG: &str = "the answer is too long";
 const WEB_PAGE: &str = "a web page";
+const ITS_ERROR: &str = "the server answered with an error";
+const CLOSED: &str = "the connection closed";
 
 /// What went wrong, in our words: those of the error may quote what the server said.
 fn in_words(error: &ServiceError) -> &'static str {
     match error {
-        ServiceError::McpError(_) => "the server answered with an error",
+        ServiceError::McpError(_) => ITS_ERROR,
         ServiceError::TransportSend(wrong) => {
             chain(wrong.error.as_ref()).unwrap_or("the connection broke")
         }
-        ServiceError::TransportClosed => "the connection closed",
+        ServiceError::TransportClosed => CLOSED,
         ServiceError::UnexpectedResponse => "an answer of another kind",
         ServiceError::Cancelled { .. } => "the server took the request back",
         ServiceError::Timeout { .. } => "timed out",
@@ -294,6 +307,12 @@ fn chain(error: &(dyn Error + 'static)) -> Option<&'static str> {
             Some(
                 StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_),
             ) => Some("not authorized"),
+            // Without a challenge, the status is in the words alone.
+            Some(StreamableHttpError::UnexpectedServerResponse(said))
+                if said.starts_with("HTTP 401") || said.starts_with("HTTP 403") =>
+            {
+                Some("not authorized")
+            }
             Some(StreamableHttpError::HttpStatus(_)) => Some("a server error"),
             Some(StreamableHttpError::Client(error)) if error.is_connect() => {
                 Some("could not connect")

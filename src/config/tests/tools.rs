@@ -126,7 +126,7 @@ properties.x = { type = "txt" }
 description = "B."
 url = "https://{host}.test/"
 "#,
-        expect![[]],
+        expect![[r#""#]],
     );
 }
 
@@ -149,7 +149,7 @@ description = "B."
 url = "https://shop.acme.test/b"
 headers = "none"
 "#,
-        expect![[]],
+        expect![[r#""#]],
     );
 }
 
@@ -168,6 +168,6 @@ method = "GET"
 url = "http://10.0.0.1/mcp"
 tools = []
 "#,
-        expect![[]],
+        expect![[r#""#]],
     );
 }
