@@ -51,7 +51,7 @@ const METHODS: [(&str, usize); 5] = [
     ("DELETE", 4),
 ];
 
-/// Reads both families. Where a mistake was noted, a tool is left out.
+/// Reads both families. Where a mistake was noted, a tool is left out, or something stands in its place.
 pub(super) fn tools(root: &Section<'_>, outside: &Outside<'_>) -> Settings {
     let mut settings = Settings::default();
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
@@ -64,10 +64,8 @@ pub(super) fn tools(root: &Section<'_>, outside: &Outside<'_>) -> Settings {
     for (name, section) in root.family("mcp") {
         named(name, LONGEST_SERVER_NAME, &section);
         let server = server(name, &section, outside);
-        let tools = server.iter().flat_map(|server| {
-            let tools = server.tools.iter().flatten();
-            tools.map(|tool| server.name_of(tool))
-        });
+        let tools = server.tools.iter().flatten();
+        let tools = tools.map(|tool| server.name_of(tool));
         for name in std::iter::once(name.to_string()).chain(tools) {
             let here = format!("[{}]", section.header());
             if let Some(owner) = taken.insert(name.clone(), here) {
@@ -75,7 +73,7 @@ pub(super) fn tools(root: &Section<'_>, outside: &Outside<'_>) -> Settings {
                 section.mistake("", &what, "rename one of the sections");
             }
         }
-        settings.servers.extend(server);
+        settings.servers.push(server);
         section.finish();
     }
     settings
@@ -125,7 +123,7 @@ fn function(name: &str, section: &Section<'_>, outside: &Outside<'_>) -> Option<
     })
 }
 
-fn server(name: &str, section: &Section<'_>, outside: &Outside<'_>) -> Option<Server> {
+fn server(name: &str, section: &Section<'_>, outside: &Outside<'_>) -> Server {
     let url = url(section);
     let limits = limits(section);
     let price = section.money("price_usd").unwrap_or(Usd::ZERO);
@@ -147,14 +145,14 @@ fn server(name: &str, section: &Section<'_>, outside: &Outside<'_>) -> Option<Se
         }
         _ => {}
     }
-    Some(Server {
+    Server {
         name: name.to_string(),
-        url: url?,
+        url: url.unwrap_or_default(),
         headers,
         tools,
         price,
         limits,
-    })
+    }
 }
 
 fn description(section: &Section<'_>) -> Option<String> {

@@ -104,14 +104,12 @@ async fn what_does_not_fit_is_never_sent() {
 #[tokio::test]
 async fn a_tool_that_hangs_is_given_up_in_time() {
     let shop = Shop::open().await;
-    let tools = tool_at(&shop, "/hang", "").await;
     let quick = "[tool.quick]\ndescription = \"A tool.\"\nurl = \"AT/hang\"\ntimeout = \"100ms\"";
     let quick = toolbox(quick, &shop.at).await;
     let begun = Instant::now();
     let late = (Late, "The tool did not answer in time.".to_string());
     assert_eq!(ask(&quick, "quick", "{}").await, late);
     assert!(begun.elapsed() < Duration::from_secs(4));
-    drop(tools);
 }
 
 #[tokio::test]

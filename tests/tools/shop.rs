@@ -157,18 +157,8 @@ async fn answer(path: &str, uri: &axum::http::Uri, closed: mpsc::UnboundedSender
             (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response()
         }
         "/picture" => ([(header::CONTENT_TYPE, "image/png")], vec![0_u8; 10]).into_response(),
-        "/latin" => b"caf\xe9".to_vec().into_response_as_text(),
+        "/latin" => ([(header::CONTENT_TYPE, "text/plain")], b"caf\xe9".to_vec()).into_response(),
         "/nothing" => StatusCode::NO_CONTENT.into_response(),
         _ => "{\"state\":\"sent\"}".into_response(),
-    }
-}
-
-trait AsText {
-    fn into_response_as_text(self) -> Response;
-}
-
-impl AsText for Vec<u8> {
-    fn into_response_as_text(self) -> Response {
-        ([(header::CONTENT_TYPE, "text/plain")], self).into_response()
     }
 }

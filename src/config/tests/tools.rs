@@ -118,7 +118,7 @@ timeout = "1m"
 price_usd = -1
 max_answer_bytes = 100
 max_at_once = 0
-desciption = "x"
+descript = "x"
 [tool.a.parameters]
 type = "object"
 properties.x = { type = "txt" }
@@ -126,7 +126,55 @@ properties.x = { type = "txt" }
 description = "B."
 url = "https://{host}.test/"
 "#,
-        expect![[r#""#]],
+        expect![[r#"
+            ringfence.toml:21 [tool.a] description
+              is missing
+              -> say what it does and when to use it: the model knows nothing else of it
+            ringfence.toml:21 [tool.a] url
+              is missing
+              -> write it as https://host/path
+            ringfence.toml:21 [tool.a] parameters
+              is not a JSON Schema: properties/x/type: value is not valid under any of the schemas listed in the 'anyOf' keyword
+              -> write JSON Schema, as TOML
+            ringfence.toml:26 [tool.b] url
+              a place for an argument may stand in the path only
+              -> write it as https://host/orders/{order}
+            ringfence.toml:10 [tool.end_call]
+              end_call is what Ringfence itself does
+              -> rename the section
+            ringfence.toml:10 [tool.end_call] description
+              is missing
+              -> say what it does and when to use it: the model knows nothing else of it
+            ringfence.toml:11 [tool.end_call] url
+              http:// is accepted for this machine only: anybody on the way could listen
+              -> use https://
+            ringfence.toml:12 [tool.order status]
+              a name here is at most 64 letters, digits, - and _
+              -> rename the section
+            ringfence.toml:13 [tool.order status] description
+              is empty
+              -> say what it does and when to use it: the model knows nothing else of it
+            ringfence.toml:15 [tool.order status] method
+              "FETCH" is not one of: GET, POST, PUT, PATCH, DELETE
+              -> use one of them
+            ringfence.toml:16 [tool.order status] timeout
+              must be from 100ms to 30s
+              -> write "4s": the caller waits meanwhile
+            ringfence.toml:18 [tool.order status] max_answer_bytes
+              100: must be a whole number from 256 to 16384
+              -> write digits only
+            ringfence.toml:19 [tool.order status] max_at_once
+              0: must be a whole number from 1 to 1000
+              -> write digits only
+            ringfence.toml:17 [tool.order status] price_usd
+              -1: an amount of money cannot be negative
+              -> write dollars and cents, such as 0.50
+            ringfence.toml:14 [tool.order status] url
+              {order} is not an argument that is always there
+              -> add it to properties and to required of [tool.order status.parameters]
+            ringfence.toml:20 [tool.order status] descript
+              there is no such key
+              -> did you mean description?"#]],
     );
 }
 
@@ -149,7 +197,28 @@ description = "B."
 url = "https://shop.acme.test/b"
 headers = "none"
 "#,
-        expect![[r#""#]],
+        expect![[r#"
+            NOT_THERE
+              is not set
+              -> set it: [tool.a] sends it as Authorization
+            ringfence.toml:13 [tool.a] headers
+              "Host" is said by Ringfence itself
+              -> take it out
+            ringfence.toml:13 [tool.a] headers
+              "X Y" is not the name of a header
+              -> use letters, digits and -
+            ringfence.toml:13 [tool.a] headers
+              "X-Empty" has no value, or one with breaks or letters beyond ASCII
+              -> put the value there and nothing else
+            ringfence.toml:13 [tool.a] headers
+              "X-Number" must be text
+              -> put its value in quotes
+            ringfence.toml:13 [tool.a] headers
+              "X-Ringfence-Call" is said by Ringfence itself
+              -> take it out
+            ringfence.toml:23 [tool.b] headers
+              must be names and values
+              -> write it as { Authorization = "env:ORDERS_TOKEN" }"#]],
     );
 }
 
@@ -168,6 +237,24 @@ method = "GET"
 url = "http://10.0.0.1/mcp"
 tools = []
 "#,
-        expect![[r#""#]],
+        expect![[r#"
+            ringfence.toml:14 [mcp.shop] url
+              must end before any ? or #
+              -> take the rest out
+            ringfence.toml:13 [mcp.shop]
+              "shop_stock" is the name of a tool of [tool.shop_stock] already
+              -> rename one of the sections
+            ringfence.toml:16 [mcp.shop] method
+              there is no such key
+              -> the keys here are: url, timeout, max_answer_bytes, max_at_once, price_usd, headers, tools
+            ringfence.toml:17 [mcp.transfer]
+              transfer is what Ringfence itself does
+              -> rename the section
+            ringfence.toml:18 [mcp.transfer] url
+              http:// is accepted for this machine only: anybody on the way could listen
+              -> use https://
+            ringfence.toml:19 [mcp.transfer] tools
+              is empty
+              -> name at least one, or take it out for all of them"#]],
     );
 }
