@@ -122,9 +122,6 @@ descript = "x"
 [tool.a.parameters]
 type = "object"
 properties.x = { type = "txt" }
-[tool.b]
-description = "B."
-url = "https://{host}.test/"
 "#,
         expect![[r#"
             ringfence.toml:21 [tool.a] description
@@ -136,9 +133,6 @@ url = "https://{host}.test/"
             ringfence.toml:21 [tool.a] parameters
               is not a JSON Schema: properties/x/type: value is not valid under any of the schemas listed in the 'anyOf' keyword
               -> write JSON Schema, as TOML
-            ringfence.toml:26 [tool.b] url
-              a place for an argument may stand in the path only
-              -> write it as https://host/orders/{order}
             ringfence.toml:10 [tool.end_call]
               end_call is what Ringfence itself does
               -> rename the section
@@ -175,6 +169,21 @@ url = "https://{host}.test/"
             ringfence.toml:20 [tool.order status] descript
               there is no such key
               -> did you mean description?"#]],
+    );
+}
+
+#[test]
+fn arguments_choose_no_host() {
+    refuses(
+        r#"
+[tool.b]
+description = "B."
+url = "https://{host}.test/"
+"#,
+        expect![[r#"
+            ringfence.toml:12 [tool.b] url
+              a place for an argument may stand in the path only
+              -> write it as https://host/orders/{order}"#]],
     );
 }
 
