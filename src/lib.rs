@@ -7,7 +7,7 @@
 //! | 7 | `main`, [`cli`], [`app`], [`config`] | start things |
 //! | 6 | [`http`] | doors |
 //! | 5 | [`admission`], [`bridge`] | begin a call, carry a call |
-//! | 4 | [`budget`], [`ledger`], [`observe`], [`requests`] | remember things, act |
+//! | 4 | [`budget`], [`ledger`], [`observe`], [`tools`], [`requests`] | remember things, act |
 //! | 3 | [`call`] | decide things: pure, total, deterministic |
 //! | 2 | [`carrier`], [`realtime`] | translate things: pure |
 //! | 1 | [`audio`], [`pricing`] | compute things: pure |
@@ -31,4 +31,5 @@ pub mod pricing;
 pub mod realtime;
 pub mod requests;
 pub mod sim;
+pub mod tools;
 pub mod units;

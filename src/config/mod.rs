@@ -14,6 +14,7 @@ mod section;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
@@ -21,6 +22,7 @@ pub use books::{BooksSettings, load_books};
 pub use carrier::{USUAL_MINUTE, USUAL_RATES};
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
+pub use tools::BUILT_IN;
 
 use crate::admission::{Agent, Limits};
 use crate::budget;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub carriers: Vec<(&'static str, crate::carrier::Settings)>,
     /// Who answers; no two share a number.
     pub agents: Vec<Arc<Agent>>,
+    /// What models may have done outside their calls.
+    pub tools: crate::tools::Settings,
     /// How much may go on at once.
     pub limits: Limits,
     /// What all calls together may cost.
@@ -211,12 +215,10 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
     let prices = server::prices(root.section("prices"), outside);
     let models = model::models(root, &prices, outside);
     let budget = server::budget(root.section("budget"));
+    let tools = tools::tools(root, outside);
     let agents = agent::agents(root, &models, &line, &budget);
     let limits = server::limits(root.section("limits"));
     let ledger = server::ledger(&root.section("ledger"));
-    for (name, tool) in root.family("tool") {
-        tool.not_yet("", &format!("tools, and so {name}"));
-    }
     root.finish();
     Some(Settings {
         rates: carrier::rates(&carriers),
@@ -225,6 +227,7 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
         log,
         carriers: vec![("twilio", line.settings?)],
         agents,
+        tools,
         limits,
         budget,
         ledger,

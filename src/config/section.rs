@@ -121,6 +121,16 @@ impl<'a> Section<'a> {
         self.table?.get(key)
     }
 
+    /// A key whose value is read elsewhere, as it was written.
+    pub(super) fn written(&self, key: &'static str) -> Option<&'a Node> {
+        self.get(key)
+    }
+
+    /// The name between brackets: `agent.front-desk.cap`.
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
     /// Whether a key was written. Does not count as asking for it.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))

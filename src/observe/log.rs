@@ -36,6 +36,11 @@ const MOST_WAITING: usize = 16_384;
 /// The first one to install a log wins; in tests there may be several.
 pub fn install(format: Format) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // The client of servers of tools would quote what they answer.
+    let filter = match "rmcp=off".parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
     let lines = Lines {
         format,
         lost: AtomicU64::new(0),

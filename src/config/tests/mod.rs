@@ -2,6 +2,7 @@
 
 mod dialects;
 mod refused;
+mod tools;
 
 use super::*;
 use crate::audio::Format;

@@ -170,8 +170,6 @@ hold = true
 transcript = "ledger"
 [agent.front-desk.edge]
 cheaper_model = "other"
-[tool.order-status]
-url = "https://shop.acme.test/orders"
 [model.other]
 dialect = "openai"
 model = "gpt-realtime"
@@ -183,7 +181,7 @@ url = "postgres://ringfence:very-secret@localhost/calls"
 outbound_per_minute_usd = 0.014
 "#,
         expect![[r#"
-            ringfence.toml:32 [carrier.twilio] outbound_per_minute_usd
+            ringfence.toml:30 [carrier.twilio] outbound_per_minute_usd
               not available yet in this version: calls that go out
               -> take it out
             ringfence.toml:28 [budget] store
@@ -213,12 +211,9 @@ outbound_per_minute_usd = 0.014
             ringfence.toml:12 [agent.front-desk] transfer
               not available yet in this version: transfers
               -> take it out
-            ringfence.toml:30 [ledger] url
+            ringfence.toml:28 [ledger] url
               not available yet in this version: a ledger in PostgreSQL
-              -> write "sqlite:data/ringfence.db", or leave the key out for that
-            ringfence.toml:22 [tool.order-status]
-              not available yet in this version: tools, and so order-status
-              -> take it out"#]],
+              -> write "sqlite:data/ringfence.db", or leave the key out for that"#]],
     );
 }
 
