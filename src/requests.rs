@@ -2,8 +2,8 @@
 //!
 //! These requests end calls that would otherwise go on costing money, so one lost packet must not be the end of them:
 //! each is tried several times, with pauses that grow and differ from call to call, so that a carrier in trouble is not
-//! met by all of our calls at once. Only requests that may be repeated belong here: after a timeout nobody knows
-//! whether the first one was obeyed.
+//! met by all of our calls at once. After a timeout nobody knows whether the first one was obeyed, so a request that must
+//! not be obeyed twice, because it dials somebody, is tried again only when it certainly was not.
 
 use crate::carrier::{Carrier, RestOutcome, RestRequest};
 use crate::units::Secret;
@@ -171,7 +171,8 @@ impl Requests {
         let (answer, outcome) = loop {
             tries += 1;
             let tried = self.try_once(request, carrier).await;
-            if tried.1 != RestOutcome::TryAgain || tries >= self.patience.tries {
+            let may_repeat = request.is_repeatable || was_not_obeyed(&tried);
+            if tried.1 != RestOutcome::TryAgain || tries >= self.patience.tries || !may_repeat {
                 break tried;
             }
             tokio::time::sleep(self.pause_after(tries)).await;
@@ -208,7 +209,7 @@ impl Requests {
             Err(error) => {
                 let why = match () {
                     () if error.is_timeout() => "timed out",
-                    () if error.is_connect() => "could not connect",
+                    () if error.is_connect() => NOT_CONNECTED,
                     () => "the connection broke",
                 };
                 (Err(why), RestOutcome::TryAgain)
@@ -236,6 +237,20 @@ impl Requests {
             .pause
             .saturating_mul(1 << (tries.clamp(1, 16) - 1));
         rand::random_range(longest / 2..=longest)
+    }
+}
+
+/// Why a request never left.
+const NOT_CONNECTED: &str = "could not connect";
+
+/// Too many requests: this one was not looked at.
+const TOO_MANY: u16 = 429;
+
+/// Whether a request that got no good answer certainly had no effect.
+fn was_not_obeyed(tried: &Tried) -> bool {
+    match &tried.0 {
+        Ok(answer) => answer.status == TOO_MANY,
+        Err(why) => *why == NOT_CONNECTED,
     }
 }
 
@@ -443,6 +458,31 @@ mod tests {
         assert_eq!((outcome, seen.len()), (RestOutcome::Done, 2));
         let (outcome, seen) = hang_up(vec![None; 4]).await;
         assert_eq!((outcome, seen.len()), (RestOutcome::TryAgain, 4));
+    }
+
+    #[tokio::test]
+    async fn what_dials_somebody_is_sent_again_only_when_it_was_certainly_not_obeyed() {
+        let transfer = async |script: Script| {
+            let work = async |api_base| {
+                let (carrier, requests) = ours(api_base);
+                let transfer = Command::Transfer(crate::carrier::Transfer {
+                    to: "+15005550009".into(),
+                    caller_id: None,
+                    say: String::new(),
+                    limit_s: 60,
+                    call_limit_s: 120,
+                });
+                let request = carrier.rest(&Id::from("CA1"), &transfer).unwrap();
+                requests.perform(request, &*carrier).await
+            };
+            let (outcome, seen) = at_server(script, work).await;
+            (outcome, seen.len())
+        };
+        let twice = transfer(vec![Some((429, "")), Some((200, ""))]).await;
+        assert_eq!(twice, (RestOutcome::Done, 2));
+        let broken = transfer(vec![Some((503, ""))]).await;
+        assert_eq!(broken, (RestOutcome::TryAgain, 1));
+        assert_eq!(transfer(vec![None]).await, (RestOutcome::TryAgain, 1));
     }
 
     #[tokio::test]

@@ -237,6 +237,26 @@ pub struct Status {
     pub sent_at_s: Option<i64>,
     /// Which of the call's callbacks it is, counted by the carrier, where it says so: later ones are newer.
     pub sequence: Option<u64>,
+    /// Who answered a call that we placed, where the carrier was asked to listen and has made up its mind.
+    pub answered_by: Option<Answerer>,
+}
+
+/// What the carrier says when it asks what comes next: a stream has closed, or somebody who was dialled for the caller has hung up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The carrier's name for the call.
+    pub carrier_call: Id,
+    /// The caller was handed over to somebody, and that is over now.
+    pub leg: Option<Leg>,
+}
+
+/// The other half of a call that was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The carrier's word for how it ended: `completed`, `busy`, `no-answer`, `failed`, `canceled`.
+    pub state: String,
+    /// How long the two talked, in seconds; zero when nobody answered.
+    pub seconds: u64,
 }
 
 /// What the carrier's own books say of a call.
@@ -275,6 +295,8 @@ pub struct RestRequest {
     pub form: Vec<(&'static str, String)>,
     /// What it is for, in words for a log.
     pub purpose: &'static str,
+    /// Twice is once: it may be sent again when nobody knows whether it was obeyed. What dials somebody is not repeatable.
+    pub is_repeatable: bool,
 }
 
 /// What the carrier's answer to a [`RestRequest`] means.
@@ -294,8 +316,8 @@ pub enum RestOutcome {
 pub trait Carrier: Send + Sync {
     /// Verifies a webhook and reads the call it offers.
     fn offer(&self, request: Request<'_>) -> Result<Offer, Unwelcome>;
-    /// Verifies a callback that needs no reading but the call's name (`/ended`).
-    fn ended(&self, request: Request<'_>) -> Result<Id, Unwelcome>;
+    /// Verifies and reads the question what comes next (`/ended`).
+    fn ended(&self, request: Request<'_>) -> Result<Ended, Unwelcome>;
     /// Verifies and reads a status callback.
     fn status(&self, request: Request<'_>) -> Result<Status, Unwelcome>;
     /// Verifies the handshake of a media stream.

@@ -8,7 +8,7 @@ use crate::bridge::switchboard::Seat;
 use crate::bridge::{World, carry};
 use crate::budget::Grant;
 use crate::call::record::Refusal;
-use crate::carrier::{Document, Offer, Unwelcome};
+use crate::carrier::{self, Document, Ended, Offer, Status, Unwelcome};
 use crate::ledger::{Opened, Turned};
 use crate::observe::Labels;
 use crate::realtime::NewDialect;
@@ -309,11 +309,27 @@ pub async fn ended(
     let read = as_arrived(&method, &uri, &headers, &body, |request| {
         doors.carrier.ended(request)
     });
-    let carrier_call = match read {
-        Ok(carrier_call) => carrier_call,
+    let Ended { carrier_call, leg } = match read {
+        Ok(ended) => ended,
         Err(unwelcome) => return turn_away("ended", &unwelcome),
     };
-    let sentence = match doors.switchboard.find(&carrier_call) {
+    let listed = doors.switchboard.find(&carrier_call);
+    if let Some(leg) = &leg {
+        let is_told = listed.as_ref().is_some_and(|listed| {
+            let seconds = leg.seconds;
+            listed.tell(carrier::Event::LegEnded { seconds })
+        });
+        tracing::info!(
+            event = "carrier.leg_ended",
+            carrier_call = carrier_call.as_str(),
+            state = leg.state,
+            duration_s = leg.seconds,
+            is_told,
+        );
+    }
+    let sentence = match listed {
+        // The two have said goodbye to each other.
+        _ if leg.is_some_and(|leg| leg.seconds > 0) => None,
         Some(listed) => listed.last_words.get().cloned().flatten(),
         // A call that was settled has nothing left to pay a sentence with; one that was lost was charged for it.
         None if doors.ledger.has_ended(&carrier_call).await => None,
@@ -341,12 +357,27 @@ pub async fn status(
                 state = status.state,
                 duration_s = status.duration_s.unwrap_or_default(),
             );
+            tell(&doors, &status);
             if status.is_over {
                 tokio::spawn(doors.true_up.clone().told(status));
             }
             StatusCode::NO_CONTENT.into_response()
         }
         Err(unwelcome) => turn_away("status", &unwelcome),
+    }
+}
+
+/// What the carrier says of a call at this door is news for the call itself, while there is one.
+fn tell(doors: &Doors, status: &Status) {
+    let Some(listed) = doors.switchboard.find(&status.carrier_call) else {
+        return;
+    };
+    if let Some(answerer) = status.answered_by {
+        listed.tell(carrier::Event::AnsweredBy(answerer));
+    }
+    if status.is_over {
+        let seconds = status.duration_s;
+        listed.tell(carrier::Event::Ended { seconds });
     }
 }
 

@@ -39,6 +39,14 @@ impl Twilio {
         }
     }
 
+    /// Where our account's own resources are.
+    fn account(&self) -> rest::Account<'_> {
+        rest::Account {
+            api_base: &self.settings.api_base,
+            sid: &self.settings.account,
+        }
+    }
+
     /// Checks the signature, unless the configuration waived it.
     fn verify(&self, origin: &Origin, request: &Request<'_>) -> Result<(), Forged> {
         if self.settings.verify_signature {
@@ -72,8 +80,8 @@ impl Carrier for Twilio {
         self.fields(&request)?.offer().map_err(Unwelcome::Garbled)
     }
 
-    fn ended(&self, request: Request<'_>) -> Result<Id, Unwelcome> {
-        self.fields(&request)?.call().map_err(Unwelcome::Garbled)
+    fn ended(&self, request: Request<'_>) -> Result<Ended, Unwelcome> {
+        self.fields(&request)?.ended().map_err(Unwelcome::Garbled)
     }
 
     fn status(&self, request: Request<'_>) -> Result<Status, Unwelcome> {
@@ -101,12 +109,7 @@ impl Carrier for Twilio {
     }
 
     fn rest(&self, carrier_call: &Id, command: &Command) -> Option<RestRequest> {
-        rest::request(
-            &self.settings.api_base,
-            &self.settings.account,
-            carrier_call,
-            command,
-        )
+        rest::request(&self.account(), self.pages.as_str(), carrier_call, command)
     }
 
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome {
@@ -114,11 +117,7 @@ impl Carrier for Twilio {
     }
 
     fn ask_record(&self, carrier_call: &Id) -> RestRequest {
-        record::request(
-            &self.settings.api_base,
-            &self.settings.account,
-            carrier_call,
-        )
+        record::request(&self.account(), carrier_call)
     }
 
     fn record(&self, carrier_call: &Id, body: &str) -> Result<CallRecord, Garbled> {
