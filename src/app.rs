@@ -116,10 +116,10 @@ impl Server {
             budget,
         } = kept;
         let observer = Observer::default();
+        let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
         let admission = Admission::new(settings.agents, settings.limits, budget.clone());
         let admission = Arc::new(admission.with_salt(ledger.salt()));
         let switchboard = Arc::new(Switchboard::default());
-        let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
         let rates = settings.rates;
         let doors = sides.into_iter().map(|side| {
             let (requests, carrier) = (side.requests.clone(), side.carrier.clone());

@@ -8,7 +8,7 @@ use crate::budget::{Budget, Grant};
 use crate::call::Ticket;
 use crate::call::record::Refusal;
 use crate::call::rules::Rules;
-use crate::carrier::{Attestation, Offer};
+use crate::carrier::{Allowed, Attestation, Offer};
 use crate::ledger::Salt;
 use crate::realtime::Session;
 use crate::units::{CallId, Phone, Usd};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How much may go on at once, from `[limits]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Calls at once.
     pub calls: usize,
@@ -27,6 +27,8 @@ pub struct Limits {
     pub per_caller_per_hour: u32,
     /// Media sockets that have not yet proven which call they are.
     pub pending_streams: usize,
+    /// What numbers must begin with that may be dialled.
+    pub dial_prefixes: Allowed,
 }
 
 /// Who answers: one `[agent.NAME]`, with everything resolved.

@@ -6,7 +6,10 @@
 //!
 //! To add a carrier: write one file with its two implementations, and add one line to [`CARRIERS`].
 
+pub mod prefixes;
 pub mod twilio;
+
+pub use prefixes::{Allowed, Prefix, PrefixPrices};
 
 use crate::units::{Id, Phone, Secret, Usd};
 use std::fmt;

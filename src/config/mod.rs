@@ -18,7 +18,7 @@ mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
 pub use books::{BooksSettings, load_books};
-pub use carrier::{USUAL_MINUTE, USUAL_RATES};
+pub use carrier::{Outbound, USUAL_MINUTE, USUAL_RATES, host};
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
 
@@ -53,6 +53,10 @@ pub struct Settings {
     pub rates: CallRates,
     /// The carriers we answer, by their names in [`crate::carrier::CARRIERS`].
     pub carriers: Vec<(&'static str, crate::carrier::Settings)>,
+    /// What calls that go out cost.
+    pub outbound: Outbound,
+    /// Who answers a number while this server cannot be reached.
+    pub fallback_url: Option<String>,
     /// Who answers; no two share a number.
     pub agents: Vec<Arc<Agent>>,
     /// How much may go on at once.
@@ -223,6 +227,8 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
         listen: server.listen,
         public_url: server.public_url,
         log,
+        outbound: line.outbound,
+        fallback_url: line.fallback_url,
         carriers: vec![("twilio", line.settings?)],
         agents,
         limits,
