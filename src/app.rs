@@ -234,6 +234,10 @@ impl Side {
 
     /// Ends a call that the last process left behind, and tells how many seconds it lasted, if the carrier says so.
     async fn end_lost(&self, carrier_call: &Id) -> Option<u64> {
+        // One that we placed, and whose name died with the process: should it be answered, its webhook is answered with a hang-up.
+        if carrier_call.as_str().is_empty() {
+            return None;
+        }
         let complete = Command::Complete { after_ms: 0 };
         if let Some(request) = self.carrier.rest(carrier_call, &complete) {
             self.requests.perform(request, &*self.carrier).await;

@@ -4,12 +4,17 @@
 //! is there an agent for that number, a free line, a caller who has not called too often, and money for at least a greeting, an
 //! answer and a goodbye? Whoever passes holds a [`Ticket`], a line, and a part of the budgets.
 
+mod outbound;
+
+pub use outbound::{Placeable, Undialled, Wish};
+
 use crate::budget::{Budget, Grant};
 use crate::call::Ticket;
 use crate::call::record::Refusal;
 use crate::call::rules::Rules;
-use crate::carrier::{Allowed, Attestation, Offer};
+use crate::carrier::{Attestation, Offer};
 use crate::ledger::Salt;
+use crate::pricing::{Allowed, Outbound};
 use crate::realtime::Session;
 use crate::units::{CallId, Phone, Usd};
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -84,6 +89,7 @@ const MOST_CALLERS: usize = 10_000;
 pub struct Admission {
     agents: Vec<Arc<Agent>>,
     limits: Limits,
+    outbound: Outbound,
     budget: Arc<Budget>,
     salt: Salt,
     rate: DefaultKeyedRateLimiter<Arc<str>>,
@@ -146,6 +152,7 @@ impl Admission {
         Admission {
             agents,
             limits,
+            outbound: Outbound::default(),
             budget,
             salt: Salt::default(),
             rate: DefaultKeyedRateLimiter::keyed(Quota::per_hour(per_hour)),
@@ -157,6 +164,11 @@ impl Admission {
     /// The same, with accounts of callers as this salt makes them: those of one ledger.
     pub fn with_salt(self, salt: Salt) -> Self {
         Admission { salt, ..self }
+    }
+
+    /// The same, which knows what calls that go out cost; without it none is placed.
+    pub fn with_outbound(self, outbound: Outbound) -> Self {
+        Admission { outbound, ..self }
     }
 
     /// From now on nobody is admitted.
@@ -206,11 +218,7 @@ impl Admission {
             Attestation::Full => self.salt.account(offer.from.reveal()),
             Attestation::Partial | Attestation::None => UNVOUCHED.into(),
         };
-        // Callers of long ago are forgotten, or the table would grow for ever.
-        if self.rate.len() > MOST_CALLERS {
-            self.rate.retain_recent();
-        }
-        if self.rate.check_key(&caller).is_err() {
+        if !self.may_call_again(&caller) {
             return Err(refused(Refusal::TooOften));
         }
         let Some(slot) = Slot::take(&self.on_the_line, self.limits.calls) else {
@@ -220,11 +228,7 @@ impl Admission {
             return Err(refused(Refusal::UnknownNumber));
         };
         let rules = model.rules_for(&offer.to);
-        let cap = rules.spend.end;
-        let smallest = rules.smallest_cap().min(cap);
-        let part = smallest.max(Usd::from_nanos(cap.nanos() / 4));
-        let reserve = |amount| self.budget.reserve(&agent.name, &caller, amount);
-        let Some(grant) = reserve(part).or_else(|| reserve(smallest)) else {
+        let Some(grant) = self.first_part(&agent.name, &caller, &rules) else {
             return Err(refused(Refusal::OverBudget));
         };
         let ticket = Ticket {
@@ -240,6 +244,24 @@ impl Admission {
             grant,
             slot,
         })
+    }
+
+    /// Counts an attempt of this account, and tells whether it may make it.
+    fn may_call_again(&self, account: &Arc<str>) -> bool {
+        // Callers of long ago are forgotten, or the table would grow for ever.
+        if self.rate.len() > MOST_CALLERS {
+            self.rate.retain_recent();
+        }
+        self.rate.check_key(account).is_ok()
+    }
+
+    /// Reserves a call's first part: a quarter of its cap, or else the least that it can begin with.
+    fn first_part(&self, agent: &Arc<str>, account: &Arc<str>, rules: &Rules) -> Option<Grant> {
+        let cap = rules.spend.end;
+        let smallest = rules.smallest_cap().min(cap);
+        let part = smallest.max(Usd::from_nanos(cap.nanos() / 4));
+        let reserve = |amount| self.budget.reserve(agent, account, amount);
+        reserve(part).or_else(|| reserve(smallest))
     }
 
     fn agent_for(&self, number: &str) -> Option<&Arc<Agent>> {

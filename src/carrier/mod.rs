@@ -6,12 +6,9 @@
 //!
 //! To add a carrier: write one file with its two implementations, and add one line to [`CARRIERS`].
 
-pub mod prefixes;
 pub mod twilio;
 
-pub use prefixes::{Allowed, Prefix, PrefixPrices};
-
-use crate::units::{Id, Phone, Secret, Usd};
+use crate::units::{CallId, Id, Phone, Secret, Usd};
 use std::fmt;
 
 /// Makes a carrier from its settings.
@@ -278,6 +275,47 @@ pub struct CallRecord {
     pub unpriced: Option<&'static str>,
 }
 
+/// A call that the carrier is to place for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Our name for it, by which the carrier's questions about it are known.
+    pub call: CallId,
+    /// Who is called.
+    pub to: Phone,
+    /// Whose number they see; it must be one of the account's.
+    pub from: Phone,
+    /// How long it may ring, in seconds.
+    pub ring_s: u64,
+    /// The carrier's own limit on the call, in seconds from its answer.
+    pub limit_s: u64,
+    /// The carrier is to listen who answers, and to tell.
+    pub detect: bool,
+}
+
+/// A number of ours at the carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The carrier's name for it.
+    pub id: Id,
+    /// Whom the carrier asks when it is called.
+    pub wiring: Wiring,
+    /// What has been set besides and is asked instead of the wiring, in words.
+    pub overrides: Vec<String>,
+}
+
+/// Whom the carrier asks when a number is called. An empty address: nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wiring {
+    /// What to do with a call.
+    pub voice: String,
+    /// What to do with it when `voice` does not answer.
+    pub fallback: String,
+    /// Whom it tells that a call is over.
+    pub status: String,
+    /// How all three are asked, where the carrier can be told: `POST`.
+    pub method: String,
+}
+
 /// An answer to a carrier's HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
@@ -337,6 +375,28 @@ pub trait Carrier: Send + Sync {
     fn rest(&self, carrier_call: &Id, command: &Command) -> Option<RestRequest>;
     /// What an HTTP status and body from the REST API mean.
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome;
+    /// The request that has a call placed. Whoever answers it is not asked what to do but at [`Carrier::offer`], like a caller.
+    fn dial(&self, dial: &Dial) -> RestRequest;
+    /// Reads the answer to [`Carrier::dial`]: the carrier's name for the call.
+    ///
+    /// # Errors
+    /// When it names no call.
+    fn dialled(&self, body: &str) -> Result<Id, Garbled>;
+    /// Our name for the call that a webhook or a callback is about, if we placed it. To be believed as far as the request is.
+    fn placed(&self, request: Request<'_>) -> Option<CallId>;
+    /// What the REST API says about a request that it refused, in its own words, for whoever made it.
+    fn complaint(&self, body: &str) -> Option<String>;
+    /// The request that asks whom the carrier asks about a number of ours.
+    fn ask_number(&self, number: &Phone) -> RestRequest;
+    /// Reads the answer to [`Carrier::ask_number`]; `None`: the account has no such number.
+    ///
+    /// # Errors
+    /// When it is no list of numbers.
+    fn number(&self, number: &Phone, body: &str) -> Result<Option<Number>, Garbled>;
+    /// The request that changes it.
+    fn wire_number(&self, number: &Id, wiring: &Wiring) -> RestRequest;
+    /// The wiring that leads to this server, with this fallback.
+    fn own_wiring(&self, fallback: &str) -> Wiring;
     /// The request that asks for the carrier's own record of a call, live or over.
     fn ask_record(&self, carrier_call: &Id) -> RestRequest;
     /// Reads the answer to [`Carrier::ask_record`].

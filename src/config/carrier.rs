@@ -2,8 +2,9 @@
 
 use super::outside::{Outside, address};
 use super::section::Section;
-use crate::carrier::{CARRIERS, Prefix, PrefixPrices, Settings};
+use crate::carrier::{CARRIERS, Settings};
 use crate::ledger::reconcile::CallRates;
+use crate::pricing::{Outbound, Prefix, PrefixPrices};
 use crate::units::{Phone, Usd};
 
 /// A carrier's settings and its prices.
@@ -19,24 +20,6 @@ pub(super) struct Line {
     pub(super) fallback_url: Option<String>,
     /// One sentence in the carrier's voice.
     pub(super) say: Usd,
-}
-
-/// What calls that go out cost, and how they are placed, from `[carrier.twilio]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outbound {
-    /// A started minute of the connection, by the number that is dialled.
-    pub prices: PrefixPrices,
-    /// A started minute of the media stream, beside it.
-    pub media: Usd,
-    /// The carrier listens who answers, and takes this much a call for it; `None`: it does not.
-    pub detection: Option<Usd>,
-}
-
-impl Outbound {
-    /// A started minute of a call that we place, voice and media; `None`: nobody has named a price for this number.
-    pub fn minute(&self, to: &Phone) -> Option<Usd> {
-        Some(self.prices.price_of(to)?.plus(self.media))
-    }
 }
 
 /// Dearer minutes than this are probably a slip of the decimal point.

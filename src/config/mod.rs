@@ -18,7 +18,7 @@ mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
 pub use books::{BooksSettings, load_books};
-pub use carrier::{Outbound, USUAL_MINUTE, USUAL_RATES, host};
+pub use carrier::{USUAL_MINUTE, USUAL_RATES, host};
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
 
@@ -26,7 +26,7 @@ use crate::admission::{Agent, Limits};
 use crate::budget;
 use crate::ledger;
 use crate::ledger::reconcile::CallRates;
-use crate::pricing::PriceBook;
+use crate::pricing::{Outbound, PriceBook};
 use crate::units::Secret;
 use outside::Outside;
 use section::{Findings, Section};

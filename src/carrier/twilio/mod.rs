@@ -4,6 +4,8 @@
 //! nothing is read out of a request before its signature was checked. What Twilio adds to its forms without notice is
 //! no reason to refuse a call: unknown fields and values are let through everywhere.
 
+mod dial;
+mod number;
 mod record;
 mod rest;
 mod signature;
@@ -114,6 +116,38 @@ impl Carrier for Twilio {
 
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome {
         rest::outcome(status, body)
+    }
+
+    fn dial(&self, dial: &Dial) -> RestRequest {
+        dial::request(&self.account(), self.pages.as_str(), dial)
+    }
+
+    fn dialled(&self, body: &str) -> Result<Id, Garbled> {
+        dial::read(body)
+    }
+
+    fn placed(&self, request: Request<'_>) -> Option<CallId> {
+        dial::placed(&request)
+    }
+
+    fn complaint(&self, body: &str) -> Option<String> {
+        rest::complaint(body)
+    }
+
+    fn ask_number(&self, number: &Phone) -> RestRequest {
+        number::ask(&self.account(), number)
+    }
+
+    fn number(&self, number: &Phone, body: &str) -> Result<Option<Number>, Garbled> {
+        number::read(number, body)
+    }
+
+    fn wire_number(&self, number: &Id, wiring: &Wiring) -> RestRequest {
+        number::wire(&self.account(), number, wiring)
+    }
+
+    fn own_wiring(&self, fallback: &str) -> Wiring {
+        number::own(self.pages.as_str(), fallback)
     }
 
     fn ask_record(&self, carrier_call: &Id) -> RestRequest {

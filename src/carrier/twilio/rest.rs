@@ -99,6 +99,21 @@ pub(super) fn outcome(status: u16, body: &str) -> RestOutcome {
     }
 }
 
+/// What Twilio says about a request that it refused: its number for it, and its sentence.
+pub(super) fn complaint(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Complaint {
+        code: u32,
+        message: String,
+    }
+    /// Longer ones are not sentences.
+    const LONGEST: usize = 300;
+    let told: Complaint = serde_json::from_str(body).ok()?;
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let message: String = told.message.chars().take(LONGEST).map(plain).collect();
+    Some(format!("{}: {message}", told.code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

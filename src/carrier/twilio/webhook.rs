@@ -42,14 +42,7 @@ impl<'a> Fields<'a> {
 
     /// The call it is about.
     pub(super) fn call(&self) -> Result<Id, Garbled> {
-        let call = self.get("CallSid").ok_or(Garbled("no CallSid"))?;
-        // Not a pattern of `CA` and digits: those who speak Twilio's protocol name their calls otherwise.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if (1..=CALL_LEN).contains(&call.len()) && call.bytes().all(plain) {
-            Ok(Id::from(call))
-        } else {
-            Err(Garbled("a CallSid that cannot be one"))
-        }
+        call_name(self.get("CallSid").ok_or(Garbled("no CallSid"))?)
     }
 
     /// The call that is offered.
@@ -114,6 +107,16 @@ fn answerer(word: &str) -> Option<Answerer> {
         "fax" => Some(Answerer::Fax),
         _ if word.starts_with("machine") => Some(Answerer::Machine),
         _ => Some(Answerer::Unknown),
+    }
+}
+
+/// Twilio's name for a call. Not a pattern of `CA` and digits: those who speak its protocol name their calls otherwise.
+pub(super) fn call_name(name: &str) -> Result<Id, Garbled> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if (1..=CALL_LEN).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(Id::from(name))
+    } else {
+        Err(Garbled("a CallSid that cannot be one"))
     }
 }
 

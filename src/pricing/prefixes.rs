@@ -98,6 +98,24 @@ impl PrefixPrices {
     }
 }
 
+/// What calls that we place cost, and how they are placed, from `[carrier.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outbound {
+    /// A started minute of the connection, by the number that is dialled.
+    pub prices: PrefixPrices,
+    /// A started minute of the media stream, beside it.
+    pub media: Usd,
+    /// The carrier listens who answers, and takes this much a call for it; `None`: it does not.
+    pub detection: Option<Usd>,
+}
+
+impl Outbound {
+    /// A started minute of a call that we place, voice and media; `None`: nobody has named a price for this number.
+    pub fn minute(&self, to: &Phone) -> Option<Usd> {
+        Some(self.prices.price_of(to)?.plus(self.media))
+    }
+}
+
 /// Short codes, emergency numbers and everything else that is no international number can never be dialled.
 fn is_number(to: &Phone) -> bool {
     to.is_e164() && !to.reveal().starts_with("+0")
