@@ -10,6 +10,7 @@ use crate::budget::{Budget, OnStoreFailure};
 use crate::call::Order;
 use crate::carrier::{CARRIERS, Carrier, Command};
 use crate::config::Settings;
+use crate::http::parked::Parking;
 use crate::http::true_up::TrueUp;
 use crate::http::{self, Doors, Health};
 use crate::ledger::{Ledger, OpenError};
@@ -72,6 +73,7 @@ pub struct Server {
     pub made_admin_token: Option<String>,
     admission: Arc<Admission>,
     switchboard: Arc<Switchboard>,
+    parking: Arc<Parking>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
 }
@@ -118,7 +120,11 @@ impl Server {
         let observer = Observer::default();
         let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
         let admission = Admission::new(settings.agents, settings.limits, budget.clone());
-        let admission = Arc::new(admission.with_salt(ledger.salt()));
+        let admission = admission
+            .with_salt(ledger.salt())
+            .with_outbound(settings.outbound);
+        let admission = Arc::new(admission);
+        let parking = Arc::new(Parking::default());
         let switchboard = Arc::new(Switchboard::default());
         let rates = settings.rates;
         let doors = sides.into_iter().map(|side| {
@@ -130,6 +136,7 @@ impl Server {
                 requests: side.requests,
                 admission: admission.clone(),
                 switchboard: switchboard.clone(),
+                parking: parking.clone(),
                 observer: observer.clone(),
                 ledger: ledger.clone(),
                 pending: pending.clone(),
@@ -162,6 +169,7 @@ impl Server {
             made_admin_token: made,
             admission,
             switchboard,
+            parking,
             stop,
             serving,
         }
@@ -179,6 +187,8 @@ impl Server {
         drop(self.switchboard.one_at_a_time());
         tracing::info!(event = "server.draining", calls = self.calls());
         self.switchboard.order_all(Order::WrapUp);
+        // Nobody is waited for who has not answered yet.
+        self.parking.close();
         let quiet = async {
             while self.calls() > 0 {
                 tokio::time::sleep(Duration::from_millis(50)).await;

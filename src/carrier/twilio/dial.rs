@@ -137,8 +137,8 @@ StatusCallbackEvent=completed";
 
     #[test]
     fn a_question_about_a_call_that_we_placed_has_our_name_in_its_address() {
-        let placed = |path_and_query: &str| {
-            super::placed(&Request {
+        let named = |path_and_query: &str| {
+            placed(&Request {
                 method: "POST",
                 path_and_query,
                 body: b"call=rf-forged",
@@ -146,15 +146,15 @@ StatusCallbackEvent=completed";
             })
         };
         let ours = Some(CallId::from("rf-abc"));
-        assert_eq!(placed("/twilio/voice?call=rf-abc"), ours);
-        assert_eq!(placed("/twilio/voice?x=1&call=rf-abc&call=y"), ours);
+        assert_eq!(named("/twilio/voice?call=rf-abc"), ours);
+        assert_eq!(named("/twilio/voice?x=1&call=rf-abc&call=y"), ours);
         for strange in [
             "/twilio/voice",
             "/twilio/voice?call=",
             "/x?call=a%2Fb",
             "/x?call=%0A",
         ] {
-            assert_eq!(placed(strange), None, "{strange}");
+            assert_eq!(named(strange), None, "{strange}");
         }
     }
 }
