@@ -301,6 +301,7 @@ impl<'a> Show<'a> {
                 self.desk.carrier_open = false;
                 self.tell(Input::Carrier(Event::Lost));
             }
+            Out::Tell { .. } => {} // only calls that go out are told of step by step
             Out::Done => self.done = true,
         }
     }
