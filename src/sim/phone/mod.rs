@@ -145,7 +145,7 @@ impl Phone {
             dialled: None,
             ear_ms: None,
             answered_ms: None,
-            limit_s: Some(DEFAULT_LIMIT_S),
+            limit_s: setup.limit_s.or(Some(DEFAULT_LIMIT_S)),
             ended: None,
             stream: None,
             streams: 0,

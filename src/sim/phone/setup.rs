@@ -24,6 +24,8 @@ pub struct Setup {
     pub stir_verstat: Option<String>,
     /// The call goes out: the server has called somebody, who does what `script` says; `None`: it comes in.
     pub callee: Option<Callee>,
+    /// The carrier's own limit that the call begins with, in seconds from its answer; its usual one, unless it says.
+    pub limit_s: Option<u64>,
     /// What whoever is dialled for the caller does.
     pub leg: Leg,
     /// What the caller does.
@@ -51,6 +53,7 @@ impl Setup {
             to: "+15005550006".to_owned(),
             stir_verstat: Some("TN-Validation-Passed-A".to_owned()),
             callee: None,
+            limit_s: None,
             leg: Leg::default(),
             script: Vec::new(),
             line: Line::default(),

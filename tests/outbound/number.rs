@@ -1,0 +1,1 @@
+//! Numbers are looked at, connected and given back.
