@@ -61,6 +61,27 @@ async fn a_call_is_placed_talked_through_and_charged_at_its_own_price() {
 }
 
 #[tokio::test]
+async fn a_caller_and_a_callee_are_charged_each_their_own_minute() {
+    let desk = Desk::open(&outbound(&[("carrier.twilio.machine_detection", "false")])).await;
+    let callee = Answering {
+        script: hangs_up_after(2_500),
+        ..Answering::default()
+    };
+    desk.house.world.rest.expect(CALLEE, callee);
+    let mut caller = desk.house.world.phone();
+    caller.to = OURS.to_string();
+    caller.script = hangs_up_after(2_500);
+    let ((_, inbound), (status, paper)) = tokio::join!(desk.house.call(caller), desk.call(CALLEE));
+    assert_eq!(status, 201, "{paper}");
+    let carrier_call = paper["carrier_call"].as_str().expect("a name");
+    let outbound = desk.house.facts.summary(carrier_call).await;
+    assert_eq!(inbound.cost.carrier, Usd::from_micros(12_500));
+    assert_eq!(outbound.cost.carrier, Usd::from_micros(18_000));
+    desk.report().await;
+    desk.house.books_agree().await;
+}
+
+#[tokio::test]
 async fn the_carrier_is_asked_for_a_call_with_a_limit_and_to_tell_us_everything() {
     let desk = Desk::open(&outbound(&[])).await;
     let rest = &desk.house.world.rest;

@@ -1,6 +1,7 @@
 //! Calls in virtual time, against a server made of lines of text.
 
 mod document;
+mod leg;
 mod socket;
 mod stream;
 
