@@ -4,17 +4,19 @@
 //! what was spent today and which calls died with the last process. On the way out the order is reversed: no new calls, then a goodbye
 //! for each live one, then the port closes, and the ledger last.
 
-use crate::admission::{Admission, new_token};
+use crate::admission::{Admission, Agent, new_token};
 use crate::bridge::switchboard::Switchboard;
 use crate::budget::{Budget, OnStoreFailure};
 use crate::call::Order;
 use crate::carrier::{CARRIERS, Carrier, Command};
 use crate::config::Settings;
+use crate::http::parked::Parking;
 use crate::http::true_up::TrueUp;
 use crate::http::{self, Doors, Health};
 use crate::ledger::{Ledger, OpenError};
 use crate::observe::Observer;
 use crate::requests::{Requests, Unable};
+use crate::tools::Toolbox;
 use crate::units::{Id, Secret};
 use axum::serve::ListenerExt;
 use futures_util::StreamExt;
@@ -39,6 +41,8 @@ pub enum Unstarted {
     Listen(SocketAddr, io::Error),
     /// Requests to the carrier cannot be made.
     Requests(Unable),
+    /// Tools cannot be called.
+    Tools(crate::tools::Unable),
     /// The ledger cannot be used.
     Ledger(OpenError),
 }
@@ -53,6 +57,7 @@ impl fmt::Display for Unstarted {
                 )
             }
             Unstarted::Requests(unable) => write!(f, "cannot make requests: {}", unable.0),
+            Unstarted::Tools(unable) => write!(f, "{unable}"),
             Unstarted::Ledger(error) => write!(f, "the ledger: {error}"),
         }
     }
@@ -72,6 +77,7 @@ pub struct Server {
     pub made_admin_token: Option<String>,
     admission: Arc<Admission>,
     switchboard: Arc<Switchboard>,
+    parking: Arc<Parking>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
 }
@@ -114,12 +120,17 @@ impl Server {
             sides,
             ledger,
             budget,
+            toolbox,
         } = kept;
         let observer = Observer::default();
-        let admission = Admission::new(settings.agents, settings.limits, budget.clone());
-        let admission = Arc::new(admission.with_salt(ledger.salt()));
-        let switchboard = Arc::new(Switchboard::default());
         let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
+        let admission = Admission::new(settings.agents, settings.limits, budget.clone());
+        let admission = admission
+            .with_salt(ledger.salt())
+            .with_outbound(settings.outbound);
+        let admission = Arc::new(admission);
+        let parking = Arc::new(Parking::default());
+        let switchboard = Arc::new(Switchboard::default());
         let rates = settings.rates;
         let doors = sides.into_iter().map(|side| {
             let (requests, carrier) = (side.requests.clone(), side.carrier.clone());
@@ -130,6 +141,8 @@ impl Server {
                 requests: side.requests,
                 admission: admission.clone(),
                 switchboard: switchboard.clone(),
+                parking: parking.clone(),
+                toolbox: toolbox.clone(),
                 observer: observer.clone(),
                 ledger: ledger.clone(),
                 pending: pending.clone(),
@@ -162,6 +175,7 @@ impl Server {
             made_admin_token: made,
             admission,
             switchboard,
+            parking,
             stop,
             serving,
         }
@@ -179,6 +193,8 @@ impl Server {
         drop(self.switchboard.one_at_a_time());
         tracing::info!(event = "server.draining", calls = self.calls());
         self.switchboard.order_all(Order::WrapUp);
+        // Nobody is waited for who has not answered yet.
+        self.parking.close();
         let quiet = async {
             while self.calls() > 0 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -234,6 +250,10 @@ impl Side {
 
     /// Ends a call that the last process left behind, and tells how many seconds it lasted, if the carrier says so.
     async fn end_lost(&self, carrier_call: &Id) -> Option<u64> {
+        // One that we placed, and whose name died with the process: should it be answered, its webhook is answered with a hang-up.
+        if carrier_call.as_str().is_empty() {
+            return None;
+        }
         let complete = Command::Complete { after_ms: 0 };
         if let Some(request) = self.carrier.rest(carrier_call, &complete) {
             self.requests.perform(request, &*self.carrier).await;
@@ -250,6 +270,7 @@ struct Kept {
     sides: Vec<Side>,
     ledger: Ledger,
     budget: Arc<Budget>,
+    toolbox: Arc<Toolbox>,
 }
 
 /// How many calls are ended at a time that the last process left behind: a carrier takes only so many requests a second.
@@ -292,11 +313,31 @@ impl Kept {
         for (agent, caller, spent) in ledger.spent_today().await.map_err(Unstarted::Ledger)? {
             budget.seed(&agent, &caller, spent);
         }
+        let toolbox = Toolbox::open(std::mem::take(&mut settings.tools)).await;
+        let toolbox = toolbox.map_err(Unstarted::Tools)?;
+        equip(&mut settings.agents, &toolbox);
         Ok(Kept {
             sides,
             ledger,
             budget,
+            toolbox: Arc::new(toolbox),
         })
+    }
+}
+
+/// Gives each agent the tools that were found. What a server of tools offers is known only now.
+fn equip(agents: &mut [Arc<Agent>], toolbox: &Toolbox) {
+    for agent in agents {
+        match agent.equipped(toolbox) {
+            Ok(equipped) => *agent = Arc::new(equipped),
+            Err(smallest) => tracing::error!(
+                event = "tools.too_heavy",
+                agent = &*agent.name,
+                smallest_cap_usd = %smallest,
+                help = "what the tools of its MCP servers weigh, its cap cannot pay for; they are left out. \
+                        Raise cap.spend.end, or name fewer of them in [mcp.NAME] tools"
+            ),
+        }
     }
 }
 

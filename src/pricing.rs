@@ -4,8 +4,10 @@
 //! per token, so every listed token price is a whole number of nano-dollars and no cent is ever rounded away.
 
 mod book;
+pub mod prefixes;
 
 pub use book::{BUILT_IN, Listing, PriceBook};
+pub use prefixes::{Allowed, Outbound, Prefix, PrefixPrices};
 
 use crate::units::Usd;
 

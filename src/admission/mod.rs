@@ -4,13 +4,20 @@
 //! is there an agent for that number, a free line, a caller who has not called too often, and money for at least a greeting, an
 //! answer and a goodbye? Whoever passes holds a [`Ticket`], a line, and a part of the budgets.
 
+mod outbound;
+
+pub use outbound::{Placeable, Undialled, Wish};
+
 use crate::budget::{Budget, Grant};
 use crate::call::Ticket;
 use crate::call::record::Refusal;
 use crate::call::rules::Rules;
+use crate::call::tools::built_in;
 use crate::carrier::{Attestation, Offer};
 use crate::ledger::Salt;
+use crate::pricing::{Allowed, Outbound};
 use crate::realtime::Session;
+use crate::tools::{Offer as Offered, Toolbox};
 use crate::units::{CallId, Phone, Usd};
 use governor::{DefaultKeyedRateLimiter, Quota};
 use rand::Rng;
@@ -19,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How much may go on at once, from `[limits]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Calls at once.
     pub calls: usize,
@@ -27,6 +34,8 @@ pub struct Limits {
     pub per_caller_per_hour: u32,
     /// Media sockets that have not yet proven which call they are.
     pub pending_streams: usize,
+    /// What numbers must begin with that may be dialled.
+    pub dial_prefixes: Allowed,
 }
 
 /// Who answers: one `[agent.NAME]`, with everything resolved.
@@ -38,6 +47,10 @@ pub struct Agent {
     pub numbers: Vec<String>,
     /// Its models, best first.
     pub models: Vec<Model>,
+    /// The tools it was given by name, besides those that need nobody else.
+    pub tools: Vec<String>,
+    /// What the caller hears while nobody holds the floor: mu-law at 8 kHz.
+    pub moment: Arc<[u8]>,
     /// Where refused callers are sent instead of being turned away; `None`: turned away, free of charge.
     pub redirect: Option<String>,
 }
@@ -59,7 +72,43 @@ pub struct Model {
     pub smallest_cap: Usd,
 }
 
+impl Agent {
+    /// The same agent with the tools that were found by the names it was given. One that cannot pay for them stays as it is.
+    ///
+    /// # Errors
+    /// The smallest cap that would do.
+    pub fn equipped(&self, toolbox: &Toolbox) -> Result<Agent, Usd> {
+        let offers = self.tools.iter().flat_map(|name| toolbox.offers(name));
+        let offers: Vec<&Offered> = offers.collect();
+        let mut agent = self.clone();
+        for model in &mut agent.models {
+            model.equip(&offers);
+            if model.smallest_cap > model.rules.spend.end {
+                return Err(model.smallest_cap);
+            }
+        }
+        Ok(agent)
+    }
+}
+
 impl Model {
+    /// Offers the model these tools, and those that need nobody else: it reads what they are before every answer.
+    pub fn equip(&mut self, offers: &[&Offered]) {
+        let session = Arc::make_mut(&mut self.session);
+        let rules = Arc::make_mut(&mut self.rules);
+        rules.abilities.tools = offers.iter().map(|offer| offer.terms.clone()).collect();
+        session.tools = built_in(&rules.abilities);
+        let offered = offers.iter().map(|offer| offer.tool.clone());
+        session.tools.extend(offered);
+        let bytes = session.tools.iter().map(|tool| {
+            let words = tool.name.len() + tool.description.len();
+            words + tool.parameters.to_string().len() + TOOL_BYTES
+        });
+        let bytes = bytes.sum::<usize>() + session.instructions.len();
+        rules.settings_tokens = bytes as u64;
+        self.smallest_cap = rules.smallest_cap();
+    }
+
     /// What a call to this number may do, and what its minutes cost.
     fn rules_for(&self, to: &Phone) -> Arc<Rules> {
         if !to.is_toll_free() || self.tollfree_minute <= self.rules.minute {
@@ -70,6 +119,9 @@ impl Model {
         Arc::new(rules)
     }
 }
+
+/// What stands around a tool in the settings, in bytes: its keys, its brackets, a namespace.
+const TOOL_BYTES: usize = 64;
 
 /// The bucket of all callers whose number nobody vouches for.
 const UNVOUCHED: &str = "unvouched";
@@ -82,6 +134,7 @@ const MOST_CALLERS: usize = 10_000;
 pub struct Admission {
     agents: Vec<Arc<Agent>>,
     limits: Limits,
+    outbound: Outbound,
     budget: Arc<Budget>,
     salt: Salt,
     rate: DefaultKeyedRateLimiter<Arc<str>>,
@@ -144,6 +197,7 @@ impl Admission {
         Admission {
             agents,
             limits,
+            outbound: Outbound::default(),
             budget,
             salt: Salt::default(),
             rate: DefaultKeyedRateLimiter::keyed(Quota::per_hour(per_hour)),
@@ -155,6 +209,11 @@ impl Admission {
     /// The same, with accounts of callers as this salt makes them: those of one ledger.
     pub fn with_salt(self, salt: Salt) -> Self {
         Admission { salt, ..self }
+    }
+
+    /// The same, which knows what calls that go out cost; without it none is placed.
+    pub fn with_outbound(self, outbound: Outbound) -> Self {
+        Admission { outbound, ..self }
     }
 
     /// From now on nobody is admitted.
@@ -204,11 +263,7 @@ impl Admission {
             Attestation::Full => self.salt.account(offer.from.reveal()),
             Attestation::Partial | Attestation::None => UNVOUCHED.into(),
         };
-        // Callers of long ago are forgotten, or the table would grow for ever.
-        if self.rate.len() > MOST_CALLERS {
-            self.rate.retain_recent();
-        }
-        if self.rate.check_key(&caller).is_err() {
+        if !self.may_call_again(&caller) {
             return Err(refused(Refusal::TooOften));
         }
         let Some(slot) = Slot::take(&self.on_the_line, self.limits.calls) else {
@@ -218,11 +273,7 @@ impl Admission {
             return Err(refused(Refusal::UnknownNumber));
         };
         let rules = model.rules_for(&offer.to);
-        let cap = rules.spend.end;
-        let smallest = rules.smallest_cap().min(cap);
-        let part = smallest.max(Usd::from_nanos(cap.nanos() / 4));
-        let reserve = |amount| self.budget.reserve(&agent.name, &caller, amount);
-        let Some(grant) = reserve(part).or_else(|| reserve(smallest)) else {
+        let Some(grant) = self.first_part(&agent.name, &caller, &rules) else {
             return Err(refused(Refusal::OverBudget));
         };
         let ticket = Ticket {
@@ -245,6 +296,24 @@ impl Admission {
         })
     }
 
+    /// Counts an attempt of this account, and tells whether it may make it.
+    fn may_call_again(&self, account: &Arc<str>) -> bool {
+        // Callers of long ago are forgotten, or the table would grow for ever.
+        if self.rate.len() > MOST_CALLERS {
+            self.rate.retain_recent();
+        }
+        self.rate.check_key(account).is_ok()
+    }
+
+    /// Reserves a call's first part: a quarter of its cap, or else the least that it can begin with.
+    fn first_part(&self, agent: &Arc<str>, account: &Arc<str>, rules: &Rules) -> Option<Grant> {
+        let cap = rules.spend.end;
+        let smallest = rules.smallest_cap().min(cap);
+        let part = smallest.max(Usd::from_nanos(cap.nanos() / 4));
+        let reserve = |amount| self.budget.reserve(agent, account, amount);
+        reserve(part).or_else(|| reserve(smallest))
+    }
+
     fn agent_for(&self, number: &str) -> Option<&Arc<Agent>> {
         let answers = |agent: &&Arc<Agent>, wanted: &str| agent.numbers.iter().any(|n| n == wanted);
         let by_number = self.agents.iter().find(|agent| answers(agent, number));
@@ -253,7 +322,7 @@ impl Admission {
 }
 
 /// Seconds since 1970, by this machine's calendar.
-fn unix_s() -> u64 {
+pub fn unix_s() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

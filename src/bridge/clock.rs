@@ -21,6 +21,16 @@ impl Clock {
         }
     }
 
+    /// A clock that was started so many milliseconds ago: for a call that the carrier began to bill before we heard of it.
+    pub fn started_before(ms: u64) -> Self {
+        let now = Instant::now();
+        // A machine that was started less than that ago has no such instant; its clock cannot be earlier than its own beginning.
+        let origin = now.checked_sub(Duration::from_millis(ms));
+        Clock {
+            origin: origin.unwrap_or(now),
+        }
+    }
+
     /// The call's time now.
     pub fn now(self) -> CallTime {
         CallTime::from(self.origin.elapsed())

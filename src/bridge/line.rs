@@ -4,7 +4,8 @@
 //! and does no IO, so the same code runs under real sockets and in virtual time. Sound the core has not asked for stays here: the
 //! caller's in the *ear* until it is sent on, the model's in the *mouth* until it is played.
 
-use crate::audio::{Format, Transcoder, dtmf, g711, moment};
+use crate::audio::ear::{Ear, EarSettings, Heard};
+use crate::audio::{Format, Transcoder, dtmf, g711};
 use crate::call::tools::ToolCall;
 use crate::call::words::Told;
 use crate::call::{Ask, Call, Input, Output, Ticket, record::Ending, record::Fact, sounds::Sound};
@@ -36,6 +37,8 @@ pub trait Outside {
     fn close_carrier(&mut self);
     /// The carrier spoke nonsense, and is told so when its socket is closed.
     fn carrier_garbled(&mut self, what: &'static str);
+    /// Perform this request, which hands the caller over; what it comes to is told.
+    fn transfer(&mut self, request: RestRequest);
     /// Perform this request, after so many milliseconds.
     fn rest(&mut self, request: RestRequest, after_ms: u64);
     /// Have the carrier say this after the stream.
@@ -103,6 +106,10 @@ pub struct Line {
     ear_most: usize,
     /// So much of it is kept once it is sent on.
     ear_kept: usize,
+    /// "One moment, please.", as the telephone's sound.
+    moment: Arc<[u8]>,
+    /// What makes out speech and music, where the agent wants that.
+    own_ear: Option<Box<Ear>>,
     /// Sound by the number of its item, in the carrier's format.
     mouth: VecDeque<(u32, Vec<u8>)>,
     /// Sound read from a frame and not yet put anywhere.
@@ -120,12 +127,22 @@ impl Line {
         carrier_call: Id,
         first: Model,
         others: Vec<Model>,
+        moment: Arc<[u8]>,
     ) -> Self {
         let dialect = first.codec();
         let telephone = carrier.stream(&carrier_call).format();
         let margins = ticket.rules.margins;
         let bytes = |ms| telephone.bytes(ms) as usize;
         let (ear_most, ear_kept) = (bytes(margins.ear_ms), bytes(margins.again_ms));
+        let manner = ticket.rules.manner;
+        let own_ear = (manner.confirm || manner.hold).then(|| {
+            let settings = EarSettings {
+                confirm: manner.confirm,
+                hold: manner.hold,
+                ..EarSettings::default()
+            };
+            Box::new(Ear::new(telephone, settings))
+        });
         let models = std::iter::once(first).chain(others).collect();
         Line {
             up: Transcoder::new(telephone, dialect.format()),
@@ -141,6 +158,8 @@ impl Line {
             ear: VecDeque::new(),
             ear_most,
             ear_kept,
+            moment,
+            own_ear,
             mouth: VecDeque::new(),
             fresh: Vec::new(),
             piece: Vec::new(),
@@ -186,9 +205,22 @@ impl Line {
         self.ear.extend(self.fresh.iter());
         self.ear
             .drain(..self.ear.len().saturating_sub(self.ear_most));
+        let heard = self.make_out();
         if let Some(event) = event {
             self.handle(now, Input::Carrier(event), outside);
         }
+        for heard in heard {
+            self.handle(now, Input::Ear(heard), outside);
+        }
+    }
+
+    /// What our own ear makes of the sound that has just come.
+    fn make_out(&mut self) -> Vec<Heard> {
+        let mut changes = Vec::new();
+        if let Some(ear) = &mut self.own_ear {
+            ear.hear(&self.fresh, &mut |heard| changes.push(heard));
+        }
+        changes
     }
 
     /// A text frame from the model.
@@ -359,11 +391,27 @@ impl Line {
         use carrier::Command;
         self.piece.clear();
         match command {
-            Command::Play { mark, ms } => self.take_mouthful(mark.item, *ms),
-            Command::Clear => self.mouth.clear(),
+            Command::Play { mark, ms } => {
+                self.take_mouthful(mark.item, *ms);
+                if let Some(ear) = &mut self.own_ear {
+                    ear.played(&self.piece);
+                }
+            }
+            Command::Clear => {
+                self.mouth.clear();
+                if let Some(ear) = &mut self.own_ear {
+                    ear.cleared();
+                }
+            }
             Command::LastWords(sentence) => return outside.last_words(sentence.clone()),
             Command::Close => return outside.close_carrier(),
-            Command::Limit { .. } | Command::Complete { .. } | Command::Transfer(_) => {
+            Command::Transfer(_) => {
+                if let Some(request) = self.carrier.rest(&self.carrier_call, command) {
+                    outside.transfer(request);
+                }
+                return;
+            }
+            Command::Limit { .. } | Command::Complete { .. } => {
                 let after_ms = match command {
                     Command::Complete { after_ms } => *after_ms,
                     _ => 0,
@@ -436,7 +484,7 @@ impl Line {
     /// Puts a sound of our own into the mouth.
     fn make(&mut self, item: u32, sound: &Sound) {
         let made = match sound {
-            Sound::Moment => moment::moment().to_vec(),
+            Sound::Moment { .. } => self.moment.to_vec(),
             Sound::Tones(digits) => {
                 let tones = dtmf::tones(digits).unwrap_or_default();
                 let law = g711::Law::Mu;

@@ -12,14 +12,15 @@ pub mod wire;
 
 use crate::budget::Grant;
 use crate::call::record::{Ending, Fact};
-use crate::call::tools::ToolCall;
+use crate::call::tools::{ToolCall, ToolResult};
 use crate::call::words::Told;
 use crate::call::{Ask, Input, Order, Verdict};
-use crate::carrier::{self, Carrier, RestRequest};
+use crate::carrier::{self, Carrier, RestOutcome, RestRequest};
 use crate::ledger::{Failing, Recorder};
 use crate::observe::{Labels, Observer};
 use crate::realtime::{Address, Loss};
 use crate::requests::Requests;
+use crate::tools::{Caller, Toolbox};
 use crate::units::{CallTime, Usd};
 use axum::extract::ws::{self, WebSocket};
 use clock::Clock;
@@ -60,6 +61,10 @@ pub struct World {
     pub grant: Grant,
     /// Where its facts are kept.
     pub recorder: Recorder,
+    /// What the model may call.
+    pub toolbox: Arc<Toolbox>,
+    /// What those functions are told about the call.
+    pub caller: Caller,
 }
 
 /// Carries a call from its webhook to its end. Dropping the returned future ends it rudely.
@@ -82,6 +87,8 @@ enum News {
     Model(Reached),
     Standby(Reached),
     Verdict(Verdict),
+    Tool(ToolResult),
+    Told(carrier::Event),
     Wake,
 }
 
@@ -104,6 +111,8 @@ fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
         News::Model(reached) => model_reached(line, now, reached, desk),
         News::Standby(reached) => standby_reached(line, now, reached, desk),
         News::Verdict(verdict) => line.handle(now, Input::Budget(verdict), desk),
+        News::Tool(result) => line.handle(now, Input::Tool(result), desk),
+        News::Told(event) => line.handle(now, Input::Carrier(event), desk),
         News::Wake => line.handle(now, Input::Wake, desk),
     }
 }
@@ -172,6 +181,7 @@ struct Desk {
     grant: Option<Grant>,
     door: Option<oneshot::Receiver<Opened>>,
     orders: mpsc::Receiver<Order>,
+    told: mpsc::Receiver<carrier::Event>,
     last_words: Arc<OnceLock<Option<String>>>,
     carrier: Option<Wire<WebSocket, ws::Message>>,
     carrier_close: (u16, &'static str),
@@ -183,6 +193,12 @@ struct Desk {
     /// Grants on their way to the disk.
     granting: FuturesUnordered<BoxFuture<'static, (Usd, Result<(), Failing>)>>,
     verdicts: VecDeque<Verdict>,
+    toolbox: Arc<Toolbox>,
+    caller: Caller,
+    /// Functions that were called and have not answered.
+    calling: FuturesUnordered<BoxFuture<'static, ToolResult>>,
+    /// The request that hands the caller over.
+    transferring: Option<BoxFuture<'static, RestOutcome>>,
     alarm: Pin<Box<Sleep>>,
     performing: JoinSet<()>,
     ending: Option<Ending>,
@@ -198,6 +214,7 @@ impl Desk {
             grant: Some(world.grant),
             door: Some(seat.door),
             orders: seat.orders,
+            told: seat.told,
             last_words: seat.last_words,
             carrier: None,
             carrier_close: (NORMAL, ""),
@@ -206,6 +223,10 @@ impl Desk {
             recorder: world.recorder,
             granting: FuturesUnordered::new(),
             verdicts: VecDeque::new(),
+            toolbox: world.toolbox,
+            caller: world.caller,
+            calling: FuturesUnordered::new(),
+            transferring: None,
             alarm: Box::pin(tokio::time::sleep(Duration::MAX)),
             performing: JoinSet::new(),
             ending: None,
@@ -253,6 +274,20 @@ impl Desk {
         }
         if let Poll::Ready(Some((more, durable))) = self.granting.poll_next_unpin(cx) {
             return Poll::Ready(News::Verdict(self.granted(more, durable)));
+        }
+        if let Poll::Ready(Some(result)) = self.calling.poll_next_unpin(cx) {
+            return Poll::Ready(News::Tool(result));
+        }
+        if let Poll::Ready(Some(event)) = self.told.poll_recv(cx) {
+            return Poll::Ready(News::Told(event));
+        }
+        if let Some(transferring) = &mut self.transferring
+            && let Poll::Ready(outcome) = transferring.poll_unpin(cx)
+        {
+            self.transferring = None;
+            if outcome != RestOutcome::Done {
+                return Poll::Ready(News::Told(carrier::Event::NotTransferred));
+            }
         }
         match self.verdicts.pop_front() {
             Some(verdict) => Poll::Ready(News::Verdict(verdict)),
@@ -339,7 +374,17 @@ impl Outside for Desk {
         self.model = std::mem::take(&mut self.standby);
     }
 
-    fn tool(&mut self, _call: ToolCall) {}
+    fn transfer(&mut self, request: RestRequest) {
+        let (requests, carrier) = (self.requests.clone(), self.carrier_side.clone());
+        let work = async move { requests.perform(request, &*carrier).await };
+        self.transferring = Some(work.in_current_span().boxed());
+    }
+
+    fn tool(&mut self, call: ToolCall) {
+        let (toolbox, caller) = (self.toolbox.clone(), self.caller.clone());
+        let work = async move { toolbox.call(call, &caller).await };
+        self.calling.push(work.in_current_span().boxed());
+    }
 
     fn transcript(&mut self, _told: Told) {}
 

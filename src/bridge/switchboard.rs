@@ -23,6 +23,9 @@ const MOST_REFUSED: usize = 1_024;
 /// How long a call is remembered after its end.
 const MEMORY: Duration = Duration::from_secs(60);
 
+/// News of the carrier's that may wait for one call: there are three kinds of them, and each may come twice.
+const TOLD: usize = 8;
+
 /// A media stream that has named its call.
 pub struct Opened {
     /// Its socket.
@@ -42,6 +45,14 @@ pub struct Listed {
     /// What the carrier is to say after the stream, once that is decided: by the call, before it closes the stream.
     pub last_words: Arc<OnceLock<Option<String>>>,
     orders: mpsc::Sender<Order>,
+    told: mpsc::Sender<carrier::Event>,
+}
+
+impl Listed {
+    /// Hands what the carrier says of the call, at another door than its stream's, to the call itself. `false`: nobody listens any more.
+    pub fn tell(&self, event: carrier::Event) -> bool {
+        self.told.try_send(event).is_ok()
+    }
 }
 
 /// The call's own ends of what the switchboard gave others.
@@ -50,6 +61,8 @@ pub struct Seat {
     pub door: oneshot::Receiver<Opened>,
     /// What operators wish.
     pub orders: mpsc::Receiver<Order>,
+    /// What the carrier says of the call beside its stream: who answered, that a transfer is over, that the call is over.
+    pub told: mpsc::Receiver<carrier::Event>,
     /// See [`Listed::last_words`].
     pub last_words: Arc<OnceLock<Option<String>>>,
 }
@@ -113,12 +126,14 @@ impl Switchboard {
         let carrier_call = labels.carrier_call.clone();
         let (to_door, door) = oneshot::channel();
         let (to_orders, orders) = mpsc::channel(4);
+        let (to_told, told) = mpsc::channel(TOLD);
         let last_words = Arc::new(OnceLock::new());
         let listed = Listed {
             labels,
             answer,
             last_words: last_words.clone(),
             orders: to_orders,
+            told: to_told,
         };
         let until = Instant::now() + TOKEN_LIFE;
         self.tokens.retain(|_, kept| kept.until > Instant::now());
@@ -134,6 +149,7 @@ impl Switchboard {
         Seat {
             door,
             orders,
+            told,
             last_words,
         }
     }

@@ -70,6 +70,8 @@ pub struct Rules {
     pub manner: Manner,
     /// How a session is replaced by another one.
     pub renewal: Renewal,
+    /// How long the line lasts that asks the caller for patience, in milliseconds; zero: there is none.
+    pub moment_ms: u64,
     /// The margins below, which no agent sets.
     pub margins: Margins,
 }
@@ -85,7 +87,9 @@ pub struct Abilities {
     pub send_digits: bool,
     /// It may call functions so often in one call, these included.
     pub most_calls: u32,
-    /// It may hand the caller over to these, and to nobody else.
+    /// It may hand the caller over.
+    pub is_transfer_offered: bool,
+    /// The caller may be handed over to these, and to nobody else.
     pub destinations: Vec<Destination>,
     /// What handing over may cost and how long it may last.
     pub transfer: TransferCap,
@@ -98,7 +102,7 @@ pub struct Abilities {
 impl Abilities {
     /// Whether there is anything that the model may call.
     pub fn is_any(&self) -> bool {
-        self.end_call || self.send_digits || !self.tools.is_empty() || !self.destinations.is_empty()
+        self.end_call || self.send_digits || !self.tools.is_empty() || self.is_transfer_offered
     }
 }
 
@@ -284,7 +288,11 @@ impl Rules {
     /// worth asking for, and a goodbye, within the first minute and at the dearest. The meter itself is asked, so what is promised
     /// here is what the call will find.
     pub fn smallest_cap(&self) -> Usd {
-        let shortest = self.shortest_answer();
+        // Where answers are never shortened, each must fit whole.
+        let shortest = match self.edge.shorten {
+            true => self.shortest_answer(),
+            false => u64::from(self.max_output_tokens),
+        };
         let mut meter = Meter::new(self);
         meter.minute(CallTime::ZERO);
         meter.added_text(self.greeting.len() + GREETING_NOTE.len());

@@ -2,7 +2,7 @@
 
 use super::timers::Timer;
 use super::{Call, Output, Phase};
-use crate::audio::{dtmf, moment};
+use crate::audio::dtmf;
 use crate::units::Id;
 
 /// A sound that we make ourselves.
@@ -11,7 +11,10 @@ pub enum Sound {
     /// Keys of a telephone, pressed one after the other.
     Tones(String),
     /// "One moment, please."
-    Moment,
+    Moment {
+        /// How long it lasts, in milliseconds.
+        ms: u64,
+    },
 }
 
 impl Call {
@@ -24,7 +27,10 @@ impl Call {
             let at = self.playback.dry_at().max(self.now.plus(100));
             return self.timers.set(Timer::Moment, at);
         }
-        self.play_own(Sound::Moment, out);
+        if self.rules.moment_ms > 0 {
+            let ms = self.rules.moment_ms;
+            self.play_own(Sound::Moment { ms }, out);
+        }
     }
 
     /// Queues a sound of our own, like speech; tells its name in the playback.
@@ -46,7 +52,7 @@ impl Sound {
     pub fn ms(&self) -> u64 {
         match self {
             Sound::Tones(digits) => digits.chars().count() as u64 * (dtmf::TONE_MS + dtmf::GAP_MS),
-            Sound::Moment => moment::moment().len() as u64 / 8,
+            Sound::Moment { ms } => *ms,
         }
     }
 }

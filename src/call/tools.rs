@@ -122,7 +122,7 @@ pub fn built_in(abilities: &Abilities) -> Vec<realtime::Tool> {
             json!({"type": "object", "properties": {}}),
         );
     }
-    if !abilities.destinations.is_empty() {
+    if abilities.is_transfer_offered {
         let labels: Vec<&str> = (abilities.destinations.iter())
             .map(|to| &*to.label)
             .collect();
@@ -183,7 +183,7 @@ impl Call {
         }
         match call.name.as_str() {
             END_CALL if abilities.end_call => self.leave(call, out),
-            TRANSFER if !abilities.destinations.is_empty() => self.transfer_asked(call, out),
+            TRANSFER if abilities.is_transfer_offered => self.transfer_asked(call, out),
             SEND_DIGITS if abilities.send_digits => self.send_digits(call, out),
             name => match abilities.tools.iter().find(|tool| tool.name == name) {
                 Some(tool) => self.call_tool(call, tool, out),

@@ -8,7 +8,7 @@
 
 pub mod twilio;
 
-use crate::units::{Id, Phone, Secret, Usd};
+use crate::units::{CallId, Id, Phone, Secret, Usd};
 use std::fmt;
 
 /// Makes a carrier from its settings.
@@ -220,6 +220,13 @@ pub struct Offer {
     pub inbound: bool,
 }
 
+impl Offer {
+    /// The number of whoever is at the other end.
+    pub fn other_end(&self) -> &Phone {
+        if self.inbound { &self.from } else { &self.to }
+    }
+}
+
 /// What a status callback says of a call. It may come twice, and out of order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -237,6 +244,26 @@ pub struct Status {
     pub sent_at_s: Option<i64>,
     /// Which of the call's callbacks it is, counted by the carrier, where it says so: later ones are newer.
     pub sequence: Option<u64>,
+    /// Who answered a call that we placed, where the carrier was asked to listen and has made up its mind.
+    pub answered_by: Option<Answerer>,
+}
+
+/// What the carrier says when it asks what comes next: a stream has closed, or somebody who was dialled for the caller has hung up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The carrier's name for the call.
+    pub carrier_call: Id,
+    /// The caller was handed over to somebody, and that is over now.
+    pub leg: Option<Leg>,
+}
+
+/// The other half of a call that was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The carrier's word for how it ended: `completed`, `busy`, `no-answer`, `failed`, `canceled`.
+    pub state: String,
+    /// How long the two talked, in seconds; zero when nobody answered.
+    pub seconds: u64,
 }
 
 /// What the carrier's own books say of a call.
@@ -253,6 +280,47 @@ pub struct CallRecord {
     pub price: Option<Usd>,
     /// Why there is no price although the carrier names one, in words for a log.
     pub unpriced: Option<&'static str>,
+}
+
+/// A call that the carrier is to place for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Our name for it, by which the carrier's questions about it are known.
+    pub call: CallId,
+    /// Who is called.
+    pub to: Phone,
+    /// Whose number they see; it must be one of the account's.
+    pub from: Phone,
+    /// How long it may ring, in seconds.
+    pub ring_s: u64,
+    /// The carrier's own limit on the call, in seconds from its answer.
+    pub limit_s: u64,
+    /// The carrier is to listen who answers, and to tell.
+    pub detect: bool,
+}
+
+/// A number of ours at the carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The carrier's name for it.
+    pub id: Id,
+    /// Whom the carrier asks when it is called.
+    pub wiring: Wiring,
+    /// What has been set besides and is asked instead of the wiring, in words.
+    pub overrides: Vec<String>,
+}
+
+/// Whom the carrier asks when a number is called. An empty address: nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wiring {
+    /// What to do with a call.
+    pub voice: String,
+    /// What to do with it when `voice` does not answer.
+    pub fallback: String,
+    /// Whom it tells that a call is over.
+    pub status: String,
+    /// How all three are asked, where the carrier can be told: `POST`.
+    pub method: String,
 }
 
 /// An answer to a carrier's HTTP request.
@@ -275,6 +343,8 @@ pub struct RestRequest {
     pub form: Vec<(&'static str, String)>,
     /// What it is for, in words for a log.
     pub purpose: &'static str,
+    /// Twice is once: it may be sent again when nobody knows whether it was obeyed. What dials somebody is not repeatable.
+    pub is_repeatable: bool,
 }
 
 /// What the carrier's answer to a [`RestRequest`] means.
@@ -294,8 +364,8 @@ pub enum RestOutcome {
 pub trait Carrier: Send + Sync {
     /// Verifies a webhook and reads the call it offers.
     fn offer(&self, request: Request<'_>) -> Result<Offer, Unwelcome>;
-    /// Verifies a callback that needs no reading but the call's name (`/ended`).
-    fn ended(&self, request: Request<'_>) -> Result<Id, Unwelcome>;
+    /// Verifies and reads the question what comes next (`/ended`).
+    fn ended(&self, request: Request<'_>) -> Result<Ended, Unwelcome>;
     /// Verifies and reads a status callback.
     fn status(&self, request: Request<'_>) -> Result<Status, Unwelcome>;
     /// Verifies the handshake of a media stream.
@@ -312,6 +382,28 @@ pub trait Carrier: Send + Sync {
     fn rest(&self, carrier_call: &Id, command: &Command) -> Option<RestRequest>;
     /// What an HTTP status and body from the REST API mean.
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome;
+    /// The request that has a call placed. Whoever answers it is not asked what to do but at [`Carrier::offer`], like a caller.
+    fn dial(&self, dial: &Dial) -> RestRequest;
+    /// Reads the answer to [`Carrier::dial`]: the carrier's name for the call.
+    ///
+    /// # Errors
+    /// When it names no call.
+    fn dialled(&self, body: &str) -> Result<Id, Garbled>;
+    /// Our name for the call that a webhook or a callback is about, if we placed it. To be believed as far as the request is.
+    fn placed(&self, request: Request<'_>) -> Option<CallId>;
+    /// What the REST API says about a request that it refused, in its own words, for whoever made it.
+    fn complaint(&self, body: &str) -> Option<String>;
+    /// The request that asks whom the carrier asks about a number of ours.
+    fn ask_number(&self, number: &Phone) -> RestRequest;
+    /// Reads the answer to [`Carrier::ask_number`]; `None`: the account has no such number.
+    ///
+    /// # Errors
+    /// When it is no list of numbers.
+    fn number(&self, number: &Phone, body: &str) -> Result<Option<Number>, Garbled>;
+    /// The request that changes it.
+    fn wire_number(&self, number: &Id, wiring: &Wiring) -> RestRequest;
+    /// The wiring that leads to this server, with this fallback.
+    fn own_wiring(&self, fallback: &str) -> Wiring;
     /// The request that asks for the carrier's own record of a call, live or over.
     fn ask_record(&self, carrier_call: &Id) -> RestRequest;
     /// Reads the answer to [`Carrier::ask_record`].

@@ -3,7 +3,9 @@
 pub mod calls;
 pub mod check;
 pub mod demo;
+pub mod dial;
 pub mod healthcheck;
+pub mod number;
 pub mod price;
 pub mod prove;
 pub mod serve;
@@ -44,6 +46,11 @@ enum Command {
     Calls(calls::CallsCommand),
     /// What was spent, by day, agent or caller.
     Spend(spend::SpendArguments),
+    /// Have a running server call somebody. Takes the admin token from RINGFENCE_ADMIN_TOKEN.
+    Dial(dial::DialArguments),
+    /// Whom the carrier asks when a number is called: show it, make it this server, or give it back.
+    #[command(subcommand)]
+    Number(number::NumberCommand),
     /// Try to make calls cost more than their cap: thousands, offline, against models and callers that mean no good.
     Prove(prove::command::ProveArguments),
     /// Run one of the two simulators as a process of its own.
@@ -70,6 +77,8 @@ pub fn main() -> ExitCode {
         Command::Price { model, curve } => price::run(model.as_deref(), curve),
         Command::Calls(own) => calls::run(own),
         Command::Spend(own) => spend::run(own),
+        Command::Dial(own) => dial::run(&own),
+        Command::Number(own) => number::run(own),
         Command::Prove(own) => prove::command::run(&own),
         Command::Sim(own) => sim::run(own),
         Command::Healthcheck(own) => healthcheck::run(own.config.as_deref()),

@@ -68,7 +68,9 @@ async fn serve(settings: Settings) -> ExitCode {
                     eprintln!("ringfence: {unstarted}");
                     ExitCode::from(check::BAD_CONFIGURATION)
                 }
-                Unstarted::Listen(..) | Unstarted::Requests(_) => ExitCode::FAILURE,
+                Unstarted::Listen(..) | Unstarted::Requests(_) | Unstarted::Tools(_) => {
+                    ExitCode::FAILURE
+                }
             };
         }
     };

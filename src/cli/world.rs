@@ -197,7 +197,9 @@ impl World {
                 model.serve(model_listener, until).await;
             });
         }
-        let wires = Wires::new()?.with_rest(rest.clone());
+        let wires = Wires::new()?;
+        rest.call_over(&wires);
+        let wires = wires.with_rest(rest.clone());
         Ok(World {
             server,
             model,

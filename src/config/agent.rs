@@ -3,6 +3,7 @@
 //! An agent and each of its models make one [`Session`] and one [`Rules`]; a cap that could not pay for a greeting, one
 //! answer and a goodbye with every one of them is refused here rather than discovered by a caller.
 
+mod abilities;
 mod edge;
 mod words;
 
@@ -13,8 +14,9 @@ use super::section::Section;
 use super::tree::Value;
 use crate::admission::{Agent, Model};
 use crate::budget;
-use crate::call::rules::{Abilities, Cap, Manner, Margins, Renewal, Rules};
+use crate::call::rules::{Cap, Margins, Rules};
 use crate::realtime::{Session, TurnDetection};
+use crate::tools;
 use crate::units::{Phone, Usd};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub(super) fn agents(
     models: &BTreeMap<String, Plan>,
     line: &Line,
     budget: &budget::Settings,
+    tools: &tools::Settings,
 ) -> Vec<Arc<Agent>> {
     let family = root.family("agent");
     if family.is_empty() {
@@ -41,7 +44,7 @@ pub(super) fn agents(
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     let mut agents = Vec::new();
     for (name, section) in family {
-        let agent = agent(name, &section, models, line);
+        let agent = agent(name, &section, models, (line, tools));
         for number in &agent.numbers {
             if let Some(owner) = owners.insert(number.clone(), name.to_string()) {
                 let what = format!("{number} is answered by {owner} already");
@@ -55,7 +58,12 @@ pub(super) fn agents(
     agents
 }
 
-fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, line: &Line) -> Agent {
+fn agent(
+    name: &str,
+    section: &Section<'_>,
+    models: &BTreeMap<String, Plan>,
+    (line, tools): (&Line, &tools::Settings),
+) -> Agent {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
         let what = "an agent's name is letters, digits, - and _ only";
@@ -65,11 +73,23 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
     let words = Words::read(section);
     let caps = Caps::read(&section.section("cap"));
     let edge = edge::edge(&section.section("edge"));
-    let (lead_ms, provider_interrupts) = manner(&section.section("line"));
+    let on_machine = abilities::on_machine(section);
+    let listening = section.section("line");
+    let (lead_ms, manner) = abilities::manner(&listening, on_machine);
+    listening.later(
+        "transcript",
+        "keeping what was said",
+        |value| matches!(value, Value::Text(text) | Value::Bare(text) if text == "off"),
+    );
+    listening.finish();
+    // Where our own ear decides, the provider must not.
+    let provider_interrupts = !manner.confirm;
+    let renewal = abilities::renewal(&section.section("renewal"));
+    let moment = abilities::moment(section);
+    let (abilities, named) = abilities::abilities(section, line, tools);
     let redirect = section.text("redirect").filter(|url| !url.is_empty());
     let redirect =
         redirect.and_then(|url| address(section, "redirect", url.trim(), ("https", "http")));
-    later(section);
     let minute = line.minute(&numbers);
     let chosen = chosen(section, models).into_iter().map(|plan| {
         let rules = Rules {
@@ -81,7 +101,6 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             goodbye_sentence: words.goodbye_sentence.as_str().into(),
             trouble_sentence: words.trouble_sentence.as_str().into(),
             max_output_tokens: plan.max_output_tokens,
-            // There are no tools yet, so the instructions are all that is read every time.
             settings_tokens: words.instructions.len() as u64,
             prefix_padding_ms: u64::from(plan.turn_detection.prefix_padding_ms),
             provider_interrupts,
@@ -96,39 +115,36 @@ fn agent(name: &str, section: &Section<'_>, models: &BTreeMap<String, Plan>, lin
             context_tokens: u64::from(plan.context_tokens),
             keep_turns: plan.keep_turns,
             model_name: plan.name.clone(),
-            abilities: Abilities::default(),
-            manner: Manner::default(),
-            renewal: Renewal::default(),
+            abilities: abilities.clone(),
+            manner,
+            renewal,
+            moment_ms: moment.len() as u64 / 8,
             margins: Margins::default(),
         };
-        Model {
+        let mut model = Model {
             name: plan.name.clone(),
             dialect: plan.dialect,
             session: Arc::new(session(plan, &words, provider_interrupts)),
-            smallest_cap: smallest_cap(&rules),
+            smallest_cap: Usd::ZERO,
             tollfree_minute: line.tollfree_minute(),
             rules: Arc::new(rules),
-        }
+        };
+        // What servers of tools offer comes on top when the server starts.
+        let functions = named.iter().filter_map(|name| tools.function(name));
+        model.equip(&functions.collect::<Vec<_>>());
+        model
     });
     let agent = Agent {
         name: name.into(),
         numbers,
         models: chosen.collect(),
+        tools: named.clone(),
+        moment: moment.clone(),
         redirect,
     };
     weigh(section, &agent);
     fits(section, &agent);
     agent
-}
-
-/// The smallest cap that works. Where answers are never shortened, each must fit whole.
-fn smallest_cap(rules: &Rules) -> Usd {
-    if rules.edge.shorten {
-        return rules.smallest_cap();
-    }
-    let mut whole = rules.clone();
-    whole.edge.min_output_tokens = rules.max_output_tokens;
-    whole.smallest_cap()
 }
 
 /// What a session of this model is asked to be.
@@ -230,7 +246,7 @@ impl Caps {
             duration_ms: times(section, "duration", 300 * SECOND, (20 * SECOND, DAY)),
             silence_ms: times(section, "silence", 40 * SECOND, (5 * SECOND, DAY)),
         };
-        section.later("transfer", "transfers", |_| false);
+        section.inline("transfer");
         section.finish();
         caps
     }
@@ -273,46 +289,6 @@ fn span(ms: u64) -> String {
         0 => format!("{}s", ms / SECOND),
         _ => format!("{ms}ms"),
     }
-}
-
-/// `[agent.NAME.line]`: how far ahead to send, and whether the provider cuts its own answers.
-fn manner(section: &Section<'_>) -> (u64, bool) {
-    let lead = section.time("lead").unwrap_or(300);
-    if !(200..=400).contains(&lead) {
-        let fix = "write \"300ms\": less stutters, more makes an interrupted agent talk on";
-        section.mistake("lead", "must be from 200ms to 400ms", fix);
-    }
-    if section.choice("barge_in", &[("at_once", false), ("confirm", true)]) == Some(true) {
-        section.not_yet("barge_in", "interruptions that are confirmed first");
-    }
-    if section.flag("hold") == Some(true) {
-        section.not_yet("hold", "music or words while the caller waits");
-    }
-    let kept = [("off", false), ("memory", true), ("ledger", true)];
-    if section.choice("transcript", &kept) == Some(true) {
-        section.not_yet("transcript", "keeping what was said");
-    }
-    section.finish();
-    (lead, true)
-}
-
-/// Keys of an agent whose features are not there yet.
-fn later(section: &Section<'_>) {
-    section.later(
-        "tools",
-        "tools; [] is",
-        |value| matches!(value, Value::List(items) if items.is_empty()),
-    );
-    section.later(
-        "fallback",
-        "transfers; \"\" says goodbye",
-        |value| matches!(value, Value::Text(text) | Value::Bare(text) if text.is_empty()),
-    );
-    section.later(
-        "transfer",
-        "transfers",
-        |value| matches!(value, Value::Table(labels) if labels.is_empty()),
-    );
 }
 
 /// Whether the caps can pay for what they allow.

@@ -4,6 +4,7 @@ use super::outside::{Outside, address};
 use super::section::Section;
 use crate::carrier::{CARRIERS, Settings};
 use crate::ledger::reconcile::CallRates;
+use crate::pricing::{Outbound, Prefix, PrefixPrices};
 use crate::units::{Phone, Usd};
 
 /// A carrier's settings and its prices.
@@ -13,6 +14,10 @@ pub(super) struct Line {
     per_minute: Usd,
     tollfree_per_minute: Option<Usd>,
     media_per_minute: Usd,
+    /// Calls that go out.
+    pub(super) outbound: Outbound,
+    /// Who answers a number while this server does not.
+    pub(super) fallback_url: Option<String>,
     /// One sentence in the carrier's voice.
     pub(super) say: Usd,
 }
@@ -33,6 +38,9 @@ pub const USUAL_RATES: CallRates = CallRates {
 
 /// A started minute, voice and media, of a call to a local number, where no prices are configured.
 pub const USUAL_MINUTE: Usd = LOCAL.plus(MEDIA);
+
+/// Listening who answered, for a whole call (facts: carriers, section 4).
+const DETECTION: Usd = Usd::from_micros(7_500);
 
 /// A sentence of the carrier's is charged by its letters and its voice; this covers the dear voices.
 const SAY: Usd = Usd::from_micros(5_000);
@@ -85,16 +93,69 @@ pub(super) fn twilio(
         auth_token,
         verify_signature,
     });
+    let media_per_minute = minute(&section, "media_per_minute_usd").unwrap_or(MEDIA);
     let line = Line {
         settings,
+        outbound: outbound(&section, media_per_minute),
+        fallback_url: fallback(&section, public_url),
         per_minute: minute(&section, "per_minute_usd").unwrap_or(LOCAL),
         tollfree_per_minute: minute(&section, "tollfree_per_minute_usd"),
-        media_per_minute: minute(&section, "media_per_minute_usd").unwrap_or(MEDIA),
+        media_per_minute,
         say: minute(&section, "say_usd").unwrap_or(SAY),
     };
-    section.later("outbound_per_minute_usd", "calls that go out", |_| false);
     section.finish();
     line
+}
+
+/// `outbound_per_minute_usd` and what belongs to it.
+fn outbound(section: &Section<'_>, media: Usd) -> Outbound {
+    let table = section.section("outbound_per_minute_usd");
+    let mut prices = Vec::new();
+    for (digits, price) in table.amounts() {
+        match Prefix::parse(digits) {
+            Some(prefix) => {
+                if price.is_zero() || price > ABSURD_MINUTE {
+                    table.warn(digits, &format!("{price} USD a minute is no usual price"));
+                }
+                prices.push((prefix, price));
+            }
+            None => table.mistake(
+                digits,
+                "is not what an international number begins with",
+                "write + and digits in quotes, such as \"+1\" = 0.0140",
+            ),
+        }
+    }
+    let detects = section.flag("machine_detection").unwrap_or(true);
+    let detection = minute(section, "machine_detection_usd").unwrap_or(DETECTION);
+    Outbound {
+        prices: PrefixPrices::new(prices),
+        media,
+        detection: detects.then_some(detection),
+    }
+}
+
+/// `fallback_url`. One on the host that it should stand in for is of no use.
+fn fallback(section: &Section<'_>, public_url: &str) -> Option<String> {
+    let url = section.text("fallback_url").filter(|url| !url.is_empty())?;
+    let url = address(section, "fallback_url", url.trim(), ("https", "http"))?;
+    if host(&url) == host(public_url) {
+        section.warn(
+            "fallback_url",
+            "is on the same host as public_url: it will be gone when this server is",
+        );
+    }
+    Some(url)
+}
+
+/// The name of the machine in an address, without its port.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 /// A minute of the connection alone. Nothing else of the section is read.

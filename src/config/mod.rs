@@ -19,7 +19,7 @@ mod tree;
 
 pub use crate::observe::log::Format as LogFormat;
 pub use books::{BooksSettings, load_books};
-pub use carrier::{USUAL_MINUTE, USUAL_RATES};
+pub use carrier::{USUAL_MINUTE, USUAL_RATES, host};
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
 pub use tools::BUILT_IN;
@@ -28,7 +28,7 @@ use crate::admission::{Agent, Limits};
 use crate::budget;
 use crate::ledger;
 use crate::ledger::reconcile::CallRates;
-use crate::pricing::PriceBook;
+use crate::pricing::{Outbound, PriceBook};
 use crate::units::Secret;
 use outside::Outside;
 use section::{Findings, Section};
@@ -55,6 +55,10 @@ pub struct Settings {
     pub rates: CallRates,
     /// The carriers we answer, by their names in [`crate::carrier::CARRIERS`].
     pub carriers: Vec<(&'static str, crate::carrier::Settings)>,
+    /// What calls that go out cost.
+    pub outbound: Outbound,
+    /// Who answers a number while this server cannot be reached.
+    pub fallback_url: Option<String>,
     /// Who answers; no two share a number.
     pub agents: Vec<Arc<Agent>>,
     /// What models may have done outside their calls.
@@ -216,7 +220,7 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
     let models = model::models(root, &prices, outside);
     let budget = server::budget(root.section("budget"));
     let tools = tools::tools(root, outside);
-    let agents = agent::agents(root, &models, &line, &budget);
+    let agents = agent::agents(root, &models, &line, &budget, &tools);
     let limits = server::limits(root.section("limits"));
     let ledger = server::ledger(&root.section("ledger"));
     root.finish();
@@ -225,6 +229,8 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
         listen: server.listen,
         public_url: server.public_url,
         log,
+        outbound: line.outbound,
+        fallback_url: line.fallback_url,
         carriers: vec![("twilio", line.settings?)],
         agents,
         tools,

@@ -25,6 +25,18 @@ pub(super) struct Outside<'a> {
 }
 
 /// The text of a file of at most `most` bytes.
+pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    let read = file.take(most + 1).read_to_end(&mut bytes);
+    match read.map_err(unreadable)? as u64 {
+        read if read > most => Err(format!("is larger than {most} bytes")),
+        _ => Ok(bytes),
+    }
+}
+
+/// The same for a text.
 pub(super) fn read_file(path: &Path, most: u64) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(unreadable)?;

@@ -216,13 +216,36 @@ impl<'a> Section<'a> {
 
     /// US dollars, as a number or as text, exactly.
     pub(super) fn money(&self, key: &'static str) -> Option<Usd> {
-        match &self.get(key)?.value {
+        self.amount(key, self.get(key)?)
+    }
+
+    /// Every key of this section with its amount in US dollars: for a section whose keys are not ours to name.
+    pub(super) fn all_texts(&self) -> Vec<(&'a str, String)> {
+        let all = self.table.into_iter().flatten();
+        let texts = all.filter_map(|(key, node)| match &node.value {
+            Value::Text(text) | Value::Bare(text) => Some((key.as_str(), text.trim().to_string())),
+            _ => {
+                self.mistake(key, "must be text", "put it in quotes");
+                None
+            }
+        });
+        texts.collect()
+    }
+
+    /// Amounts of money by names that anybody may choose.
+    pub(super) fn amounts(&self) -> Vec<(&'a str, Usd)> {
+        let all = self.table.into_iter().flatten();
+        all.filter_map(|(key, node)| Some((key.as_str(), self.amount(key, node)?)))
+            .collect()
+    }
+
+    fn amount(&self, key: &str, node: &Node) -> Option<Usd> {
+        match &node.value {
             Value::Number(digits) | Value::Text(digits) | Value::Bare(digits) => {
                 match Usd::parse(digits.trim().trim_start_matches('+')) {
                     Ok(amount) => return Some(amount),
                     Err(why) => {
-                        let what =
-                            format!("{}{why}", self.get(key).map_or_else(String::new, shown));
+                        let what = format!("{}{why}", shown(node));
                         self.mistake(key, &what, "write dollars and cents, such as 0.50");
                     }
                 }

@@ -6,7 +6,7 @@ use super::section::Section;
 use crate::admission::Limits;
 use crate::budget::{self, OnStoreFailure};
 use crate::ledger;
-use crate::pricing::PriceBook;
+use crate::pricing::{Allowed, Prefix, PriceBook};
 use crate::units::{Secret, Usd};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -88,9 +88,27 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
         calls: number("calls", 100_000, 200) as usize,
         per_caller_per_hour: number("per_caller_per_hour", 1_000_000, 10),
         pending_streams: number("pending_streams", 100_000, 32) as usize,
+        dial_prefixes: dial_prefixes(&section),
     };
     section.finish();
     limits
+}
+
+/// Where it is allowed to dial.
+fn dial_prefixes(section: &Section<'_>) -> Allowed {
+    let written = section.texts("dial_prefixes").unwrap_or_default();
+    let prefixes = written.iter().filter_map(|text| {
+        let prefix = Prefix::parse(text);
+        if prefix.is_none() {
+            section.mistake(
+                "dial_prefixes",
+                &format!("{text:?} is not what an international number begins with"),
+                "write + and digits, such as [\"+1415\", \"+4930\"]",
+            );
+        }
+        prefix
+    });
+    Allowed::new(prefixes.collect())
 }
 
 pub(super) fn budget(section: Section<'_>) -> budget::Settings {

@@ -4,8 +4,12 @@
 //! cannot prove to be the carrier gets 403 and costs nothing.
 
 pub mod api;
+pub mod dial;
+pub mod dialling;
 pub mod health;
 pub mod media;
+pub mod parked;
+mod seated;
 pub mod true_up;
 pub mod voice;
 
@@ -16,12 +20,14 @@ use crate::carrier::{Carrier, Forged, Request};
 use crate::ledger::Ledger;
 use crate::observe::Observer;
 use crate::requests::Requests;
+use crate::tools::Toolbox;
 use crate::units::Secret;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::routing::{any, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
+use parked::Parking;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, watch};
@@ -42,6 +48,10 @@ pub struct Doors {
     pub admission: Arc<Admission>,
     /// Who is in.
     pub switchboard: Arc<Switchboard>,
+    /// Who was dialled and has not answered.
+    pub parking: Arc<Parking>,
+    /// What the model may call.
+    pub toolbox: Arc<Toolbox>,
     /// Who writes it down.
     pub observer: Observer,
     /// Where it is kept.
@@ -76,7 +86,8 @@ pub fn router(carriers: Vec<Arc<Doors>>, health: Health) -> Router {
         .with_state(health.clone());
     if let Some(doors) = carriers.first() {
         let ledger = doors.ledger.path().to_path_buf();
-        router = router.merge(api::Api::new(ledger, health.admin_token).router());
+        router = router.merge(api::Api::new(ledger, health.admin_token.clone()).router());
+        router = router.merge(dial::Dials::new(doors.clone(), health.admin_token).router());
     }
     for doors in carriers {
         let name = doors.name;

@@ -64,7 +64,8 @@ impl Books {
     pub async fn calls(&mut self, filter: &Filter) -> Result<Vec<CallRow>, OpenError> {
         let (from, to) = span(filter.days);
         let rows = sqlx::query(
-            "SELECT *, (SELECT body ->> '$.prices.minute_nanos' FROM facts WHERE facts.call = calls.call AND seq = 1) AS minute_nanos
+            "SELECT *, (SELECT body ->> '$.prices.minute_nanos' FROM facts WHERE facts.call = calls.call AND seq = 1) AS minute_nanos,
+               (SELECT body ->> '$.carrier_call' FROM facts WHERE facts.call = calls.call AND event = 'call.dialled') AS dialled
              FROM calls WHERE opened_ms >= ? AND opened_ms < ? AND (? IS NULL OR agent = ?)
              AND (? IS NULL OR (ending IS NULL) = ?) ORDER BY opened_ms DESC, call LIMIT ?",
         )
@@ -87,7 +88,8 @@ impl Books {
     /// The ledger cannot be read.
     pub async fn row(&mut self, call: &str) -> Result<Option<CallRow>, OpenError> {
         let rows = sqlx::query(
-            "SELECT *, (SELECT body ->> '$.prices.minute_nanos' FROM facts WHERE facts.call = calls.call AND seq = 1) AS minute_nanos
+            "SELECT *, (SELECT body ->> '$.prices.minute_nanos' FROM facts WHERE facts.call = calls.call AND seq = 1) AS minute_nanos,
+               (SELECT body ->> '$.carrier_call' FROM facts WHERE facts.call = calls.call AND event = 'call.dialled') AS dialled
              FROM calls WHERE call = ?",
         )
             .bind(call)
@@ -161,7 +163,10 @@ impl Books {
         carrier_call: &str,
     ) -> Result<Option<crate::units::CallId>, OpenError> {
         let call: Option<String> = sqlx::query_scalar(
-            "SELECT call FROM facts WHERE seq = 1 AND json_extract(body, '$.carrier_call') = ?
+            "SELECT call FROM (
+               SELECT call, unix_ms FROM facts WHERE seq = 1 AND json_extract(body, '$.carrier_call') = ?1
+               UNION ALL
+               SELECT call, unix_ms FROM facts WHERE event = 'call.dialled' AND json_extract(body, '$.carrier_call') = ?1)
              ORDER BY unix_ms DESC LIMIT 1",
         )
         .bind(carrier_call)
@@ -329,7 +334,10 @@ fn call_row(row: &SqliteRow) -> Result<CallRow, sqlx::Error> {
     };
     Ok(CallRow {
         call: text("call")?,
-        carrier_call: text("carrier_call")?,
+        // A call that we placed was named only after its first line.
+        carrier_call: Some(text("dialled")?)
+            .filter(|dialled| !dialled.is_empty())
+            .map_or_else(|| text("carrier_call"), Ok)?,
         opened_ms: row.try_get("opened_ms")?,
         over_ms: row.try_get("over_ms")?,
         agent: text("agent")?,

@@ -131,6 +131,18 @@ pub(super) fn unbegun() -> Line {
     ("call.refused".to_string(), body)
 }
 
+/// A call that we placed has a name at the carrier, which its first line could not know.
+pub(super) fn dialled(carrier_call: &Id) -> Line {
+    let body = json!({ "carrier_call": carrier_call.as_str() });
+    ("call.dialled".to_string(), body)
+}
+
+/// A call that we placed and that never began: nobody answered, or the carrier would not dial. Free of charge.
+pub(super) fn unanswered(cause: &str) -> Line {
+    let body = json!({ "cause": cause });
+    ("call.refused".to_string(), body)
+}
+
 pub(super) fn granted(amount: Usd) -> Line {
     amount_line("call.granted", amount)
 }

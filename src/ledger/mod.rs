@@ -223,11 +223,33 @@ impl Ledger {
     /// # Errors
     /// It is not on disk.
     pub async fn give_up(&self, call: &CallId) -> Result<Lost, Failing> {
+        self.close_own(call, false, None).await
+    }
+
+    /// Closes a call that we placed and that nobody carries, because its webhook never came: charged for the minutes that the carrier
+    /// says it lasted, or for one, should it not say.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn close_placed(
+        &self,
+        call: &CallId,
+        duration_s: Option<u64>,
+    ) -> Result<Lost, Failing> {
+        self.close_own(call, true, duration_s).await
+    }
+
+    async fn close_own(
+        &self,
+        call: &CallId,
+        is_whole: bool,
+        duration_s: Option<u64>,
+    ) -> Result<Lost, Failing> {
         self.flush().await?;
         let mut books = Books::open(&self.0.path).await.map_err(|_| Failing)?;
         let entries = books.call(call.as_str()).await.map_err(|_| Failing)?;
-        let open = OpenCall::new(entries, false).ok_or(Failing)?;
-        self.close_lost(&open, None).await
+        let open = OpenCall::new(entries, is_whole).ok_or(Failing)?;
+        self.close_lost(&open, duration_s).await
     }
 
     /// Adds a line to a call's chain, live or long over; one after the other.

@@ -9,7 +9,7 @@ use super::entries::{self, Line};
 use super::journal::Journal;
 use super::trouble::Failing;
 use crate::call::record::{Fact, What};
-use crate::units::Usd;
+use crate::units::{Id, Usd};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -182,6 +182,17 @@ impl Recorder {
         if matches!(fact.what, What::Ended(_)) {
             self.tell_hash();
         }
+    }
+
+    /// Writes down what the carrier calls a call that we placed.
+    pub fn dialled(&self, carrier_call: &Id) {
+        self.put(entries::dialled(carrier_call));
+    }
+
+    /// Closes a call that we placed and that never began, because of the carrier's word for it (`busy`, `no-answer`) or ours. It has
+    /// cost nothing.
+    pub fn unanswered(&self, cause: &str) {
+        self.put(entries::unanswered(cause));
     }
 
     /// Writes down that the call was granted this much more, at once; the future is ready when that is on disk, and only then may

@@ -22,7 +22,7 @@ pub struct OpenCall {
     pub call: CallId,
     /// Whose call it is, one of [`crate::carrier::CARRIERS`].
     pub carrier: String,
-    /// The carrier's name for it.
+    /// The carrier's name for it; empty for one that we placed and whose name never came.
     pub carrier_call: Id,
     /// Who answered.
     pub agent: String,
@@ -39,10 +39,13 @@ impl OpenCall {
     pub(super) fn new(entries: Vec<Entry>, is_whole: bool) -> Option<OpenCall> {
         let first = entries.first()?;
         let body = first.json();
+        // A call that we placed was named by the carrier afterwards, or not at all.
+        let dialled = entries.iter().find(|entry| entry.event == "call.dialled");
+        let named = dialled.map_or_else(|| body.clone(), Entry::json);
         Some(OpenCall {
             call: CallId::from(&*first.call),
             carrier: word(&body, "carrier").to_string(),
-            carrier_call: Id::from(word(&body, "carrier_call")),
+            carrier_call: Id::from(word(&named, "carrier_call")),
             agent: word(&body, "agent").to_string(),
             cap: money(&body, "cap_nanos"),
             is_whole,
@@ -315,6 +318,20 @@ mod tests {
         assert_eq!(charge(&call, true, Some(61)).ran_on_minutes, 1);
         assert_eq!(charge(&call, true, Some(3)).ran_on_minutes, 0);
         assert_eq!(charge(&lines(&[minute()]), true, None).ran_on_minutes, 0);
+    }
+
+    #[test]
+    fn a_call_that_we_placed_has_the_name_that_the_carrier_gave_it_later() {
+        let first = lines(&[]);
+        assert_eq!(
+            OpenCall::new(first, true).unwrap().carrier_call.as_str(),
+            "CA1"
+        );
+        let dialled = lines(&[("call.dialled", json!({"carrier_call": "CA2"}))]);
+        assert_eq!(
+            OpenCall::new(dialled, true).unwrap().carrier_call.as_str(),
+            "CA2"
+        );
     }
 
     #[test]

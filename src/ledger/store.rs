@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The migrations, in order; the version of a ledger is how many of them it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// What the file says of itself, where `file` and others look: "Rfnc".
 const APPLICATION: u32 = 0x5266_6e63;

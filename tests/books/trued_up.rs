@@ -72,6 +72,7 @@ async fn the_carriers_account_is_added_once_and_its_price_when_there_is_one() {
         billed_minutes: told.minutes,
         sent_at_s: None,
         sequence: None,
+        answered_by: None,
     };
     true_up.clone().told(status).await;
     assert!(!true_up.ask(&carrier_call).await, "it is not rated yet");
@@ -108,6 +109,7 @@ async fn calls_that_were_refused_or_are_nobodys_get_no_line() {
             billed_minutes: None,
             sent_at_s: None,
             sequence: None,
+            answered_by: None,
         };
         true_up.clone().told(status).await;
         assert_eq!(lines(&desk, call).await, before);

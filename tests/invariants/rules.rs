@@ -112,6 +112,7 @@ pub fn random_rules(random: &mut Random) -> Rules {
             after_ms: random.chance(30).then(|| 1_000 + random.below(60_000)),
             max_tokens: random.below(1_500),
         },
+        moment_ms: 1_200,
         margins: Margins::default(),
     }
 }
@@ -148,6 +149,7 @@ fn random_abilities(random: &mut Random) -> Abilities {
         end_call: random.chance(60),
         send_digits: random.chance(60),
         most_calls: random.below(12) as u32,
+        is_transfer_offered: random.chance(80),
         destinations: if random.chance(60) {
             vec![destination]
         } else {

@@ -4,6 +4,8 @@
 //! nothing is read out of a request before its signature was checked. What Twilio adds to its forms without notice is
 //! no reason to refuse a call: unknown fields and values are let through everywhere.
 
+mod dial;
+mod number;
 mod record;
 mod rest;
 mod signature;
@@ -36,6 +38,14 @@ impl Twilio {
             settings,
             pages,
             sockets,
+        }
+    }
+
+    /// Where our account's own resources are.
+    fn account(&self) -> rest::Account<'_> {
+        rest::Account {
+            api_base: &self.settings.api_base,
+            sid: &self.settings.account,
         }
     }
 
@@ -72,8 +82,8 @@ impl Carrier for Twilio {
         self.fields(&request)?.offer().map_err(Unwelcome::Garbled)
     }
 
-    fn ended(&self, request: Request<'_>) -> Result<Id, Unwelcome> {
-        self.fields(&request)?.call().map_err(Unwelcome::Garbled)
+    fn ended(&self, request: Request<'_>) -> Result<Ended, Unwelcome> {
+        self.fields(&request)?.ended().map_err(Unwelcome::Garbled)
     }
 
     fn status(&self, request: Request<'_>) -> Result<Status, Unwelcome> {
@@ -101,24 +111,47 @@ impl Carrier for Twilio {
     }
 
     fn rest(&self, carrier_call: &Id, command: &Command) -> Option<RestRequest> {
-        rest::request(
-            &self.settings.api_base,
-            &self.settings.account,
-            carrier_call,
-            command,
-        )
+        rest::request(&self.account(), self.pages.as_str(), carrier_call, command)
     }
 
     fn rest_outcome(&self, status: u16, body: &str) -> RestOutcome {
         rest::outcome(status, body)
     }
 
+    fn dial(&self, dial: &Dial) -> RestRequest {
+        dial::request(&self.account(), self.pages.as_str(), dial)
+    }
+
+    fn dialled(&self, body: &str) -> Result<Id, Garbled> {
+        dial::read(body)
+    }
+
+    fn placed(&self, request: Request<'_>) -> Option<CallId> {
+        dial::placed(&request)
+    }
+
+    fn complaint(&self, body: &str) -> Option<String> {
+        rest::complaint(body)
+    }
+
+    fn ask_number(&self, number: &Phone) -> RestRequest {
+        number::ask(&self.account(), number)
+    }
+
+    fn number(&self, number: &Phone, body: &str) -> Result<Option<Number>, Garbled> {
+        number::read(number, body)
+    }
+
+    fn wire_number(&self, number: &Id, wiring: &Wiring) -> RestRequest {
+        number::wire(&self.account(), number, wiring)
+    }
+
+    fn own_wiring(&self, fallback: &str) -> Wiring {
+        number::own(self.pages.as_str(), fallback)
+    }
+
     fn ask_record(&self, carrier_call: &Id) -> RestRequest {
-        record::request(
-            &self.settings.api_base,
-            &self.settings.account,
-            carrier_call,
-        )
+        record::request(&self.account(), carrier_call)
     }
 
     fn record(&self, carrier_call: &Id, body: &str) -> Result<CallRecord, Garbled> {

@@ -11,12 +11,13 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The request for a call's record.
-pub(super) fn request(api_base: &str, account: &str, call: &Id) -> RestRequest {
+pub(super) fn request(account: &rest::Account<'_>, call: &Id) -> RestRequest {
     RestRequest {
         method: "GET",
-        url: rest::resource(api_base, account, call),
+        url: account.call(call),
         form: Vec::new(),
         purpose: "read the call's record",
+        is_repeatable: true,
     }
 }
 
@@ -136,7 +137,11 @@ mod tests {
 
     #[test]
     fn the_record_is_asked_for_where_the_call_is_and_nothing_is_changed_by_it() {
-        let request = request("https://api.twilio.com", "AC1", &Id::from("CA1/.."));
+        let account = rest::Account {
+            api_base: "https://api.twilio.com",
+            sid: "AC1",
+        };
+        let request = request(&account, &Id::from("CA1/.."));
         assert_eq!((request.method, request.form.len()), ("GET", 0));
         let url = "https://api.twilio.com/2010-04-01/Accounts/AC1/Calls/CA1%2F...json";
         assert_eq!(request.url, url);

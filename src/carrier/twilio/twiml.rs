@@ -3,7 +3,7 @@
 //! The caller's number is in none of them: who calls is known from the signed webhook, and what is written into a
 //! document turns up in the carrier's logs.
 
-use crate::carrier::Document;
+use crate::carrier::{Document, Transfer};
 
 /// Answers, and connects the sound both ways. `<Connect>` holds the call until its stream is closed; then Twilio asks
 /// `/twilio/ended` what comes next, and `<Hangup/>` is what happens should nobody answer that.
@@ -29,6 +29,41 @@ pub(super) fn redirect(url: &str) -> Document {
 pub(super) fn farewell(sentence: Option<&str>) -> Document {
     let said = sentence.map(|sentence| format!("<Say>{}</Say>", escape(sentence)));
     response(&format!("{}<Hangup/>", said.unwrap_or_default()))
+}
+
+/// The longest document that Twilio takes inside a request (facts: section 1.1).
+const LONGEST: usize = 4000;
+
+/// The longest that one leg of a call may last.
+const LONGEST_LEG_S: u64 = 86_400;
+
+/// Hands the caller over to somebody. The caller goes on hearing the ring until somebody answers, nobody is billed for it, and
+/// afterwards Twilio asks `/twilio/ended` what comes next. A sentence that would make the document too long is cut.
+pub(super) fn transfer(pages: &str, transfer: &Transfer) -> String {
+    let action = escape(&format!("{pages}/twilio/ended"));
+    let limit_s = transfer.limit_s.clamp(1, LONGEST_LEG_S);
+    let caller_id = match &transfer.caller_id {
+        Some(number) => format!(r#" callerId="{}""#, escape(number.reveal())),
+        None => String::new(),
+    };
+    let to = escape(transfer.to.reveal());
+    let dial = format!(
+        r#"<Dial timeLimit="{limit_s}" answerOnBridge="true"{caller_id} action="{action}" method="POST"><Number>{to}</Number></Dial><Hangup/>"#
+    );
+    let room = LONGEST.saturating_sub(response(&format!("<Say></Say>{dial}")).body.len());
+    let mut said = String::new();
+    for c in transfer.say.trim().chars() {
+        let letter = escape(c.encode_utf8(&mut [0; 4]));
+        if said.len() + letter.len() > room {
+            break;
+        }
+        said.push_str(&letter);
+    }
+    let say = match said.is_empty() {
+        true => String::new(),
+        false => format!("<Say>{said}</Say>"),
+    };
+    response(&format!("{say}{dial}")).body
 }
 
 fn response(verbs: &str) -> Document {
@@ -102,6 +137,46 @@ mod tests {
             .assert_eq(&twilio.farewell(Some("Sorry: 3 < 5 & \"bye\" ·")).body);
         expect![[r#"<?xml version="1.0" encoding="UTF-8"?><Response><Hangup/></Response>"#]]
             .assert_eq(&twilio.farewell(None).body);
+    }
+
+    fn handing_over(say: &str, caller_id: Option<&str>) -> Transfer {
+        Transfer {
+            to: crate::units::Phone::from("+15005550009"),
+            caller_id: caller_id.map(crate::units::Phone::from),
+            say: say.to_string(),
+            limit_s: 1800,
+            call_limit_s: 2000,
+        }
+    }
+
+    #[test]
+    fn a_transfer_says_a_sentence_dials_for_so_long_and_asks_what_comes_next() {
+        let pages = "https://bot.example.com";
+        let told = transfer(
+            pages,
+            &handing_over("One moment & <wait>.", Some("+15005550006")),
+        );
+        expect![[r#"<?xml version="1.0" encoding="UTF-8"?><Response><Say>One moment &amp; &lt;wait&gt;.</Say><Dial timeLimit="1800" answerOnBridge="true" callerId="+15005550006" action="https://bot.example.com/twilio/ended" method="POST"><Number>+15005550009</Number></Dial><Hangup/></Response>"#]]
+            .assert_eq(&told);
+        let silent = transfer(pages, &handing_over(" ", None));
+        assert!(
+            !silent.contains("Say") && !silent.contains("callerId"),
+            "{silent}"
+        );
+    }
+
+    #[test]
+    fn a_sentence_that_is_too_long_is_cut_and_the_document_is_taken() {
+        let long = transfer(
+            "https://bot.example.com",
+            &handing_over(&"<é".repeat(4000), None),
+        );
+        assert!(
+            (LONGEST - 5..=LONGEST).contains(&long.len()),
+            "{}",
+            long.len()
+        );
+        assert!(roxmltree::Document::parse(&long).is_ok());
     }
 
     proptest! {

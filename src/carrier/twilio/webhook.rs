@@ -4,7 +4,9 @@
 //! known ones may be blank, so only the name of the call is insisted on.
 
 use super::state;
-use crate::carrier::{Attestation, Garbled, Id, Offer, Phone, Request, Status};
+use crate::carrier::{
+    Answerer, Attestation, Ended, Garbled, Id, Leg, Offer, Phone, Request, Status,
+};
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::borrow::Cow;
 
@@ -40,14 +42,7 @@ impl<'a> Fields<'a> {
 
     /// The call it is about.
     pub(super) fn call(&self) -> Result<Id, Garbled> {
-        let call = self.get("CallSid").ok_or(Garbled("no CallSid"))?;
-        // Not a pattern of `CA` and digits: those who speak Twilio's protocol name their calls otherwise.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        if (1..=CALL_LEN).contains(&call.len()) && call.bytes().all(plain) {
-            Ok(Id::from(call))
-        } else {
-            Err(Garbled("a CallSid that cannot be one"))
-        }
+        call_name(self.get("CallSid").ok_or(Garbled("no CallSid"))?)
     }
 
     /// The call that is offered.
@@ -62,9 +57,30 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The state of the call.
+    /// The stream is closed, or whoever was dialled for the caller is gone: the fields of `<Connect action>` and of `<Dial action>`.
+    pub(super) fn ended(&self) -> Result<Ended, Garbled> {
+        let leg = self.get("DialCallStatus").map(|state| {
+            let state = state::word(state).ok_or(Garbled("a DialCallStatus that cannot be one"))?;
+            let seconds = self.get("DialCallDuration");
+            let seconds = seconds.and_then(|text| text.parse().ok());
+            Ok(Leg {
+                state: state.to_string(),
+                // Only somebody who answered has talked: the others are reported without a duration, or with one of zero.
+                seconds: seconds.unwrap_or_default(),
+            })
+        });
+        Ok(Ended {
+            carrier_call: self.call()?,
+            leg: leg.transpose()?,
+        })
+    }
+
+    /// The state of the call. What the carrier's own ear found is posted without it, and only of a call that was answered.
     pub(super) fn status(&self) -> Result<Status, Garbled> {
-        let state = self.get("CallStatus").ok_or(Garbled("no CallStatus"))?;
+        let answered_by = self.get("AnsweredBy").and_then(answerer);
+        let heard = answered_by.map(|_| "in-progress");
+        let state = self.get("CallStatus").or(heard);
+        let state = state.ok_or(Garbled("no CallStatus"))?;
         let state = state::word(state).ok_or(Garbled("a CallStatus that cannot be one"))?;
         let number = |name| self.get(name).and_then(|text| text.parse().ok());
         let sent = self.get("Timestamp");
@@ -77,7 +93,30 @@ impl<'a> Fields<'a> {
             sent_at_s: sent
                 .and_then(|text| CLOCK.parse_timestamp(text).ok().map(|at| at.as_second())),
             sequence: number("SequenceNumber"),
+            answered_by,
         })
+    }
+}
+
+/// `human`, `fax`, `unknown`, or one of several words that begin with `machine_`; `None` for a blank, which a call that was never
+/// listened to may have.
+fn answerer(word: &str) -> Option<Answerer> {
+    match word {
+        "" => None,
+        "human" => Some(Answerer::Person),
+        "fax" => Some(Answerer::Fax),
+        _ if word.starts_with("machine") => Some(Answerer::Machine),
+        _ => Some(Answerer::Unknown),
+    }
+}
+
+/// Twilio's name for a call. Not a pattern of `CA` and digits: those who speak its protocol name their calls otherwise.
+pub(super) fn call_name(name: &str) -> Result<Id, Garbled> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if (1..=CALL_LEN).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(Id::from(name))
+    } else {
+        Err(Garbled("a CallSid that cannot be one"))
     }
 }
 
@@ -265,6 +304,7 @@ mod tests {
             billed_minutes: Some(2),
             sent_at_s: Some(1_795_374_522),
             sequence: Some(0),
+            answered_by: None,
         };
         assert_eq!(told, Ok(expected));
         let odd = "CallStatus=in-progress&CallDuration=-1&Duration=1e9&Timestamp=yesterday&SequenceNumber=99999999999999999999";
@@ -277,13 +317,54 @@ mod tests {
             billed_minutes: None,
             sent_at_s: None,
             sequence: None,
+            answered_by: None,
         };
         assert_eq!(odd, nothing, "what makes no sense was not said");
         let busy = status("AccountSid=AC1&CallSid=CA1&CallStatus=no-answer&CallDuration=").unwrap();
         assert_eq!((&*busy.state, busy.duration_s), ("no-answer", None));
         assert!(status("AccountSid=AC1&CallSid=CA1").is_err());
         assert!(status("AccountSid=AC1&CallSid=CA1&CallStatus=%0Ax").is_err());
-        let ended = lenient.ended(post("AccountSid=AC1&CallSid=CA1"));
-        assert_eq!(ended, Ok(Id::from("CA1")));
+    }
+
+    #[test]
+    fn the_carriers_own_ear_says_who_answered_without_a_word_about_the_state() {
+        let lenient = twilio("AC1", false);
+        for (word, expected) in [
+            ("human", Some(Answerer::Person)),
+            ("machine_start", Some(Answerer::Machine)),
+            ("machine_end_beep", Some(Answerer::Machine)),
+            ("fax", Some(Answerer::Fax)),
+            ("unknown", Some(Answerer::Unknown)),
+            ("a parrot", Some(Answerer::Unknown)),
+        ] {
+            let body = format!("AccountSid=AC1&CallSid=CA1&AnsweredBy={word}");
+            let status = lenient.status(post(&body)).unwrap();
+            assert_eq!((status.answered_by, status.is_over), (expected, false));
+        }
+        let blank = "AccountSid=AC1&CallSid=CA1&CallStatus=busy&AnsweredBy=";
+        assert_eq!(lenient.status(post(blank)).unwrap().answered_by, None);
+    }
+
+    #[test]
+    fn the_end_of_a_stream_has_no_leg_and_the_end_of_a_transfer_has_one() {
+        let lenient = twilio("AC1", false);
+        let ended = |more: &str| lenient.ended(post(&format!("AccountSid=AC1&CallSid=CA1{more}")));
+        let leg = |state: &str, seconds| {
+            Ok(Ended {
+                carrier_call: Id::from("CA1"),
+                leg: Some(Leg {
+                    state: state.to_string(),
+                    seconds,
+                }),
+            })
+        };
+        assert_eq!(ended("").unwrap().leg, None);
+        let talked = "&DialCallStatus=completed&DialCallDuration=61&DialCallSid=CA2";
+        assert_eq!(ended(talked), leg("completed", 61));
+        for state in ["busy", "no-answer", "failed", "canceled"] {
+            assert_eq!(ended(&format!("&DialCallStatus={state}")), leg(state, 0));
+        }
+        assert!(ended("&DialCallStatus=%0A").is_err());
+        assert!(lenient.ended(post("AccountSid=AC1")).is_err());
     }
 }

@@ -130,6 +130,7 @@ fn what(event: &str, body: &Value) -> String {
             usd(body, "granted_nanos"),
             usd(body.get("prices").unwrap_or(&Value::Null), "minute_nanos"),
         ),
+        "call.dialled" => format!("{} at the carrier", word(body, "carrier_call")),
         "call.granted" => format!("{} more", usd(body, "amount_nanos")),
         "call.withdrawn" => format!("{} came too late", usd(body, "amount_nanos")),
         "call.answered" => format!(

@@ -301,6 +301,7 @@ impl<'a> Show<'a> {
                 self.desk.carrier_open = false;
                 self.tell(Input::Carrier(Event::Lost));
             }
+            Out::Tell { .. } => {} // only calls that go out are told of step by step
             Out::Done => self.done = true,
         }
     }
@@ -437,7 +438,14 @@ impl<'a> Show<'a> {
             return carrier.reject();
         };
         let others = agent.models[1..].iter().filter_map(of_model).collect();
-        self.line = Some(Line::new(ticket, carrier, call, first, others));
+        self.line = Some(Line::new(
+            ticket,
+            carrier,
+            call,
+            first,
+            others,
+            agent.moment.clone(),
+        ));
         self.tell(Input::Wake);
         document
     }

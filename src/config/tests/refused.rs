@@ -177,12 +177,8 @@ model = "gpt-realtime"
 store = "valkey://localhost:6379"
 [ledger]
 url = "postgres://ringfence:very-secret@localhost/calls"
-[carrier.twilio]
-outbound_per_minute_usd = 0.014
 "#,
         expect![[r#"
-            ringfence.toml:30 [carrier.twilio] outbound_per_minute_usd
-              not available yet in this version: calls that go out
               -> take it out
             ringfence.toml:28 [budget] store
               not available yet in this version: budgets shared between processes; "memory" is
@@ -214,6 +210,30 @@ outbound_per_minute_usd = 0.014
             ringfence.toml:28 [ledger] url
               not available yet in this version: a ledger in PostgreSQL
               -> write "sqlite:data/ringfence.db", or leave the key out for that"#]],
+    );
+}
+
+#[test]
+fn where_it_dials_and_for_how_much_must_be_prefixes() {
+    refuses(
+        r#"
+[limits]
+dial_prefixes = ["+1415", "415"]
+[carrier.twilio.outbound_per_minute_usd]
+"+1" = 0.014
+"49" = 0.02
+"+44" = "cheap"
+"#,
+        expect![[r#"
+            ringfence.toml:15 [carrier.twilio.outbound_per_minute_usd] +44
+              not an amount in US dollars, such as 0.50
+              -> write dollars and cents, such as 0.50
+            ringfence.toml:14 [carrier.twilio.outbound_per_minute_usd] 49
+              is not what an international number begins with
+              -> write + and digits in quotes, such as "+1" = 0.0140
+            ringfence.toml:11 [limits] dial_prefixes
+              "415" is not what an international number begins with
+              -> write + and digits, such as ["+1415", "+4930"]"#]],
     );
 }
 

@@ -239,6 +239,14 @@ impl Shell {
                     .map_err(|_| format!("{url} is not an address"))?;
                 self.answer = Some(Box::pin(post(self.wires.http.clone(), request)));
             }
+            Out::Tell { url, headers, body } => {
+                let mut request = self.wires.http.post(self.wires.real(&url)).body(body);
+                for (name, value) in headers {
+                    request = request.header(name, value);
+                }
+                // One that nobody takes is lost, as at the carrier.
+                tokio::spawn(async move { drop(request.send().await) });
+            }
             Out::Open { url, headers } => {
                 let wrong = |_| format!("{url} is not an address");
                 let mut request = self.wires.real(&url).into_client_request().map_err(wrong)?;

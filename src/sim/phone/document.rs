@@ -4,7 +4,7 @@
 //! follows `</Connect>`, or asks the `action` address, and only a document that ends ends the call.
 
 use super::twiml::{self, Verb};
-use super::{Ending, Out, PER_MS, Phone, Stage, What, sign};
+use super::{Ending, Out, Phone, Stage, What, sign};
 use form_urlencoded::Serializer;
 
 /// How long the carrier waits for a document (its error 11205).
@@ -19,6 +19,11 @@ const MOST_REQUESTS: u32 = 20;
 impl Phone {
     /// Asks the server at `url` what to do.
     pub(super) fn ask(&mut self, url: String) {
+        self.ask_with(url, &[]);
+    }
+
+    /// The same, with more to say.
+    pub(super) fn ask_with(&mut self, url: String, more: &[(&str, &str)]) {
         self.requests += 1;
         if self.requests > MOST_REQUESTS {
             self.violated(11200, "the documents redirect in a circle");
@@ -29,7 +34,7 @@ impl Phone {
         } else {
             "ringing"
         };
-        let form = self.form(status, &[]);
+        let form = self.form(status, more);
         self.note(What::Asked(url.clone()));
         self.document.clone_from(&url);
         self.post(url, &form);
@@ -86,6 +91,7 @@ impl Phone {
                 None | Some(Verb::Hangup | Verb::Reject) => return self.end(Ending::HungUp),
                 Some(Verb::Redirect(url)) => return self.ask(twiml::resolve(&self.document, &url)),
                 Some(Verb::Connect(connect)) => return self.open(connect),
+                Some(Verb::Dial(dial)) => return self.dial(dial),
                 Some(Verb::Pause { ms }) => return self.wait(ms),
                 Some(Verb::Say(text)) => {
                     // An ordinary voice speaks about fifteen letters a second.
@@ -114,6 +120,11 @@ impl Phone {
                 self.stream_refused(0);
             }
             Stage::Waiting { until_ms } if until_ms <= self.now_ms => self.follow(),
+            Stage::Ringing { until_ms } if until_ms <= self.now_ms => self.rung(),
+            Stage::Dialling { until_ms } if until_ms <= self.now_ms => self.leg_rung(),
+            Stage::Bridged { since_ms, until_ms } if until_ms <= self.now_ms => {
+                self.leg_over("completed", until_ms - since_ms);
+            }
             _ => {}
         }
     }
@@ -162,14 +173,6 @@ impl Phone {
         self.outgoing.put(self.now_ms, Out::Done);
     }
 
-    fn pick_up(&mut self) {
-        if self.answered_ms.is_none() {
-            self.answered_ms = Some(self.now_ms);
-            self.caller.answered(self.now_ms * PER_MS);
-            self.note(What::Answered);
-        }
-    }
-
     fn wait(&mut self, ms: u64) {
         let until_ms = self.now_ms.saturating_add(ms);
         self.stage = Stage::Waiting { until_ms };
@@ -191,6 +194,12 @@ impl Phone {
     }
 
     fn post(&mut self, url: String, form: &[(String, String)]) {
+        let request = self.request(url, form);
+        self.outgoing.put(self.now_ms, request);
+    }
+
+    /// A signed request.
+    pub(super) fn request(&self, url: String, form: &[(String, String)]) -> Out {
         let signature = sign::signature(self.setup.auth_token.reveal(), &url, form);
         let headers = vec![
             (
@@ -204,13 +213,16 @@ impl Phone {
             ),
         ];
         let body = Serializer::new(String::new()).extend_pairs(form).finish();
-        self.outgoing
-            .put(self.now_ms, Out::Http { url, headers, body });
+        Out::Http { url, headers, body }
     }
 
-    fn form(&self, status: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
+    pub(super) fn form(&self, status: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let setup = &self.setup;
         let verstat = setup.stir_verstat.as_deref();
+        let direction = match setup.callee {
+            Some(_) => "outbound-api",
+            None => "inbound",
+        };
         [
             ("AccountSid", &*setup.account_sid),
             ("ApiVersion", "2010-04-01"),
@@ -219,7 +231,7 @@ impl Phone {
             ("Called", &*setup.to),
             ("Caller", &*setup.from),
             ("CallerCity", ""),
-            ("Direction", "inbound"),
+            ("Direction", direction),
             ("From", &*setup.from),
             ("To", &*setup.to),
         ]

@@ -11,6 +11,7 @@
 pub mod call;
 mod caller;
 mod document;
+mod leg;
 pub mod line;
 pub mod playout;
 pub mod report;
@@ -27,6 +28,7 @@ pub mod wav;
 mod wire;
 
 pub use caller::{Act, Step, When};
+pub use leg::{Callee, CarrierEar, Leg, Pickup};
 pub use line::Line;
 pub use report::Report;
 pub use setup::{Order, Out, Setup};
@@ -45,6 +47,8 @@ use twiml::Verb;
 enum Stage {
     /// Nobody has dialled yet.
     Idle,
+    /// Somebody whom the server has called is rung.
+    Ringing { until_ms: u64 },
     /// A server was asked what to do.
     Asking { until_ms: u64 },
     /// A stream is being opened.
@@ -53,6 +57,10 @@ enum Stage {
     Streaming,
     /// The carrier speaks or is silent by itself.
     Waiting { until_ms: u64 },
+    /// Somebody is rung for the caller.
+    Dialling { until_ms: u64 },
+    /// The caller talks to somebody else.
+    Bridged { since_ms: u64, until_ms: u64 },
     /// The call is over, and the server is being told.
     Reporting { until_ms: u64 },
     /// Nothing more will happen.
@@ -91,6 +99,8 @@ pub struct Phone {
     verbs: VecDeque<Verb>,
     requests: u32,
     connect: Option<twiml::Connect>,
+    dialled: Option<twiml::Dial>,
+    ear_ms: Option<u64>,
     answered_ms: Option<u64>,
     limit_s: Option<u64>,
     ended: Option<(u64, Ending)>,
@@ -132,8 +142,10 @@ impl Phone {
             verbs: VecDeque::new(),
             requests: 0,
             connect: None,
+            dialled: None,
+            ear_ms: None,
             answered_ms: None,
-            limit_s: Some(DEFAULT_LIMIT_S),
+            limit_s: setup.limit_s.or(Some(DEFAULT_LIMIT_S)),
             ended: None,
             stream: None,
             streams: 0,
@@ -156,6 +168,9 @@ impl Phone {
         self.wake(now_ms);
         if self.zero_ms.is_none() {
             self.zero_ms = Some(now_ms);
+            if self.setup.callee.is_some() {
+                return self.ring();
+            }
             let webhook = self.setup.webhook.clone();
             self.ask(webhook);
         }
@@ -221,6 +236,7 @@ impl Phone {
                 self.limit_s = Some(seconds);
                 self.note(What::Limited(seconds));
             }
+            Order::Document(document) => self.obey(&document),
         }
         self.wake(now_ms);
     }
@@ -321,8 +337,9 @@ impl Phone {
             (None, None) => "ringing",
             (None, Some(_)) => "in-progress",
             (Some(_), Some(_)) => "completed",
-            (Some((_, Ending::CallerHungUp)), None) => "no-answer",
-            (Some((_, Ending::ApplicationError)), None) => "failed",
+            (Some((_, Ending::CallerHungUp | Ending::NobodyAnswered)), None) => "no-answer",
+            (Some((_, Ending::ApplicationError | Ending::Failed)), None) => "failed",
+            (Some((_, Ending::Completed)), None) => "canceled",
             (Some(_), None) => "busy",
         }
     }
@@ -343,7 +360,10 @@ impl Phone {
     /// The next moment at which something happens by itself.
     fn next_ms(&self) -> Option<u64> {
         let stage_ms = match self.stage {
-            Stage::Asking { until_ms }
+            Stage::Ringing { until_ms }
+            | Stage::Dialling { until_ms }
+            | Stage::Bridged { until_ms, .. }
+            | Stage::Asking { until_ms }
             | Stage::Opening { until_ms }
             | Stage::Waiting { until_ms }
             | Stage::Reporting { until_ms } => Some(until_ms),
@@ -363,6 +383,7 @@ impl Phone {
             frame_ms,
             marks_ms,
             step_ms,
+            self.ear_ms,
             self.limit_ms(),
             self.incoming.due_ms(),
         ]
@@ -397,6 +418,9 @@ impl Phone {
                 .is_some_and(|limit_ms| limit_ms <= self.now_ms)
         {
             self.end(Ending::TimeLimit);
+        }
+        if self.ended.is_none() {
+            self.ear_due();
         }
         self.stage_due();
     }

@@ -1,6 +1,6 @@
 //! What a phone is given, what it wants done, and what it can be ordered: the words at its border.
 
-use super::{FRAME_MS, Line, Step};
+use super::{Callee, FRAME_MS, Leg, Line, Step};
 use crate::units::Secret;
 
 /// Who calls whom, over which line, and what the caller does.
@@ -22,6 +22,12 @@ pub struct Setup {
     pub to: String,
     /// How well the caller's number is vouched for, such as `TN-Validation-Passed-A`; `None`: nobody does.
     pub stir_verstat: Option<String>,
+    /// The call goes out: the server has called somebody, who does what `script` says; `None`: it comes in.
+    pub callee: Option<Callee>,
+    /// The carrier's own limit that the call begins with, in seconds from its answer; its usual one, unless it says.
+    pub limit_s: Option<u64>,
+    /// What whoever is dialled for the caller does.
+    pub leg: Leg,
     /// What the caller does.
     pub script: Vec<Step>,
     /// How good the line is.
@@ -46,6 +52,9 @@ impl Setup {
             from: "+14155550123".to_owned(),
             to: "+15005550006".to_owned(),
             stir_verstat: Some("TN-Validation-Passed-A".to_owned()),
+            callee: None,
+            limit_s: None,
+            leg: Leg::default(),
             script: Vec::new(),
             line: Line::default(),
             seed: 1,
@@ -61,6 +70,15 @@ pub enum Out {
     /// Post a form; tell the answer with [`http_answered`](super::Phone::http_answered) or
     /// [`unanswered`](super::Phone::unanswered).
     Http {
+        /// Where.
+        url: String,
+        /// Names and values.
+        headers: Vec<(&'static str, String)>,
+        /// The form, encoded.
+        body: String,
+    },
+    /// Post a form; nobody waits for the answer.
+    Tell {
         /// Where.
         url: String,
         /// Names and values.
@@ -84,7 +102,7 @@ pub enum Out {
 }
 
 /// What the server orders through the REST API about a live call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// `Status=completed`.
     Complete,
@@ -93,4 +111,6 @@ pub enum Order {
         /// Seconds.
         seconds: u64,
     },
+    /// `Twiml=…`: another document in place of whatever is going on.
+    Document(String),
 }

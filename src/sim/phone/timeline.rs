@@ -14,6 +14,14 @@ pub struct Moment {
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
+    /// Somebody whom the server has called is rung.
+    Rings,
+    /// Somebody is dialled for the caller.
+    Dials,
+    /// The caller talks to whoever was dialled.
+    Bridged,
+    /// Whoever was dialled is gone, or never came.
+    LegEnded,
     /// The carrier asked the server what to do.
     Asked(String),
     /// The call was answered; the carrier bills from here on.
@@ -75,6 +83,12 @@ pub enum Ending {
     Rejected,
     /// The server ended it through the REST API.
     Completed,
+    /// Whom the server called was busy.
+    Busy,
+    /// Whom the server called did not answer.
+    NobodyAnswered,
+    /// Whom the server called cannot be reached at all.
+    Failed,
     /// The carrier's own time limit ended it.
     TimeLimit,
     /// The server did not answer, or not in a way the carrier understands: "an application error has occurred".
@@ -88,6 +102,9 @@ impl fmt::Display for Ending {
             Ending::HungUp => "hung-up",
             Ending::Rejected => "rejected",
             Ending::Completed => "completed",
+            Ending::Busy => "busy",
+            Ending::NobodyAnswered => "nobody-answered",
+            Ending::Failed => "failed",
             Ending::TimeLimit => "time-limit",
             Ending::ApplicationError => "application-error",
         })
@@ -105,6 +122,10 @@ impl fmt::Display for What {
         let seconds = |ms: &u64| format!("{}.{:03}s", ms / 1000, ms % 1000);
         match self {
             What::Asked(url) => write!(f, "carrier  asks {url}"),
+            What::Rings => f.write_str("carrier  rings"),
+            What::Dials => f.write_str("carrier  dials somebody else"),
+            What::Bridged => f.write_str("somebody else answers"),
+            What::LegEnded => f.write_str("somebody else is gone"),
             What::Answered => f.write_str("carrier  answers"),
             What::StreamOpened => f.write_str("stream   open"),
             What::StreamRefused(status) => write!(f, "stream   refused with {status}"),

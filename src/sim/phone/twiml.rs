@@ -24,6 +24,8 @@ pub enum Verb {
     Reject,
     /// Ask another address what to do.
     Redirect(String),
+    /// Dial somebody, and let the two talk.
+    Dial(Dial),
     /// Something this phone does not act out.
     Other(String),
 }
@@ -38,6 +40,20 @@ pub struct Connect {
     /// What the stream's `start` repeats.
     pub parameters: Vec<(String, String)>,
 }
+
+/// `<Dial><Number>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Who.
+    pub number: String,
+    /// How long they may talk, in milliseconds.
+    pub limit_ms: u64,
+    /// Whom to ask what to do afterwards; `None`: the verbs after this one.
+    pub action: Option<String>,
+}
+
+/// The carrier ends a leg after four hours, if nobody says otherwise.
+const LEG_LIMIT_S: u64 = 14_400;
 
 /// The longest document the carrier reads, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -93,10 +109,30 @@ fn verb(node: Node<'_, '_>) -> Result<Verb, String> {
                     .saturating_mul(1000),
             },
         },
+        "Dial" => Verb::Dial(dial(node)?),
         "Hangup" => Verb::Hangup,
         "Reject" => Verb::Reject,
         "Redirect" => Verb::Redirect(said.to_owned()),
         other => Verb::Other(other.to_owned()),
+    })
+}
+
+fn dial(node: Node<'_, '_>) -> Result<Dial, String> {
+    let number = node.children().find(|child| child.has_tag_name("Number"));
+    let number = number.unwrap_or(node).text().unwrap_or_default().trim();
+    if number.is_empty() {
+        return Err("<Dial> without a number".to_owned());
+    }
+    let limit_s = match node.attribute("timeLimit") {
+        None => LEG_LIMIT_S,
+        Some(limit) => limit
+            .parse()
+            .map_err(|_| format!("<Dial timeLimit={limit:?}> is not a number of seconds"))?,
+    };
+    Ok(Dial {
+        number: number.to_owned(),
+        limit_ms: limit_s.saturating_mul(1000),
+        action: node.attribute("action").map(str::to_owned),
     })
 }
 
@@ -160,7 +196,11 @@ mod tests {
                 Verb::Pause { ms: 1000 },
                 Verb::Pause { ms: 2000 },
                 Verb::Redirect("https://other.example.com/".to_owned()),
-                Verb::Other("Dial".to_owned()),
+                Verb::Dial(Dial {
+                    number: "+15005550009".to_owned(),
+                    limit_ms: 14_400_000,
+                    action: None,
+                }),
                 Verb::Hangup,
             ])
         );

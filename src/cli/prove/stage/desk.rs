@@ -264,6 +264,8 @@ impl Outside for Desk {
 
     fn take_over(&mut self) {}
 
+    fn transfer(&mut self, _request: RestRequest) {}
+
     fn tool(&mut self, _call: ToolCall) {}
 
     fn transcript(&mut self, _told: Told) {}

@@ -1,6 +1,7 @@
 //! Calls in virtual time, against a server made of lines of text.
 
 mod document;
+mod leg;
 mod socket;
 mod stream;
 
@@ -63,7 +64,7 @@ impl Bench {
                         self.sid = sid.to_owned();
                     }
                 }
-                Out::Close | Out::Done => {}
+                Out::Tell { .. } | Out::Close | Out::Done => {}
             }
         }
     }
@@ -125,7 +126,7 @@ impl Bench {
 
     fn posts(&self) -> Vec<(&str, Vec<(String, String)>)> {
         let posts = self.sent.iter().filter_map(|(_, out)| match out {
-            Out::Http { url, body, headers } => {
+            Out::Http { url, body, headers } | Out::Tell { url, body, headers } => {
                 let form: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes())
                     .into_owned()
                     .collect();
