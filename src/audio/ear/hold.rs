@@ -17,12 +17,14 @@ const AFTER_SPEECH: i32 = steps(700) as i32;
 /// How loud music is at the least, in dB below full scale, at its loudest of late.
 const SOFTEST: f32 = -45.0;
 /// A level that varies by less than this, in dB, is a hum or a tone, not music.
-const LIVELY: f32 = 0.8;
+const LIVELY: f32 = 0.35;
 /// Softer steps have no level to vary.
 const FAINT: f32 = -50.0;
-/// How much of the past one step replaces in how much the level varies (a second) and in the level itself (0.15 s).
+/// How much of the past one step replaces in the level of this moment (0.1 s, longer than a period of any hum), in that
+/// of a while (half a second), and in how far the two are apart (a second).
+const AT_ONCE: f32 = 0.15;
+const SLOWLY: f32 = 0.03;
 const OF_LATE: f32 = 0.016;
-const AT_ONCE: f32 = 0.1;
 
 /// One ring lasts 0.4 s (Britain) to 2 s (North America), and a little may be lost at its ends.
 const RING: (u32, u32) = (steps(320), steps(2600));
@@ -42,7 +44,8 @@ const SILENT: f32 = 15.0;
 
 /// What has been on one line.
 pub(super) struct Line {
-    /// The level of this moment, and how far it has strayed from that of late.
+    /// The level of this moment and that of a while, and how far the one strays from the other.
+    now: f32,
     mean: f32,
     stray: f32,
     /// The loudest of late.
@@ -67,6 +70,7 @@ struct Sounded {
 impl Default for Line {
     fn default() -> Self {
         Line {
+            now: SILENCE,
             mean: SILENCE,
             stray: 0.0,
             peak: SILENCE,
@@ -93,10 +97,11 @@ impl Line {
         if level < FAINT {
             self.mean = SILENCE;
         } else if self.mean == SILENCE {
-            (self.mean, self.stray) = (level, 0.0);
+            (self.now, self.mean, self.stray) = (level, level, 0.0);
         } else {
-            self.stray += OF_LATE * ((level - self.mean).abs() - self.stray);
-            self.mean += AT_ONCE * (level - self.mean);
+            self.now += AT_ONCE * (level - self.now);
+            self.mean += SLOWLY * (level - self.mean);
+            self.stray += OF_LATE * ((self.now - self.mean).abs() - self.stray);
         }
         self.peak = level.max(self.peak - 0.1);
         let is_signal = |s: &Sounded| s.on >= CALLING.0 && s.off < AFTER_RING;

@@ -255,3 +255,20 @@ impl Steps {
         self.have = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ear_may_move_between_threads_and_takes_less_than_thirty_kilobytes() {
+        fn moves<T: Send + 'static>() {}
+        moves::<Ear>();
+        let ear = Ear::new(Format::Pcma, EarSettings::default());
+        let taken = size_of::<Ear>()
+            + size_of::<Voice>()
+            + ear.spectrum.size()
+            + (ear.ahead.capacity() + AHEAD_MOST) * size_of::<f32>();
+        assert!(taken < 30_000, "{taken}");
+    }
+}

@@ -113,6 +113,12 @@ impl Spectrum {
         }
     }
 
+    /// The memory it takes, in bytes.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.scratch[..])
+    }
+
     fn power(&mut self) -> [f32; BINS] {
         for ((out, sample), weight) in self.windowed.iter_mut().zip(&self.samples).zip(&*HANN) {
             *out = sample * weight;

@@ -13,7 +13,7 @@ use earshot::Detector;
 /// A step is speech from this score on, between 0 and 1.
 const LIKELY: f32 = 0.6;
 /// The same while on hold: music scores high too often.
-const LIKELY_ON_HOLD: f32 = 0.8;
+const LIKELY_ON_HOLD: f32 = 0.82;
 /// Nothing softer is speech, in dB below full scale: a telephone's speech is at -30 to -15, its noise below -55.
 const SOFTEST: f32 = -45.0;
 /// Sound whose partials stand as still as this is music. Vowels hold still for a tenth of a second, notes for longer.
