@@ -1,5 +1,6 @@
 //! What a configuration becomes: told on a minimal one and on the one that comes with the program.
 
+mod outbound;
 mod refused;
 
 use super::*;

@@ -4,7 +4,7 @@ use super::*;
 use expect_test::Expect;
 
 /// What is said of the minimal configuration with more lines, each `[section] key = value` in a section of its own.
-fn refuses(more: &str, expected: Expect) {
+pub(super) fn refuses(more: &str, expected: Expect) {
     refuses_all(&format!("{MINIMAL}{more}"), &[], expected);
 }
 
@@ -217,30 +217,6 @@ url = "postgres://ringfence:very-secret@localhost/calls"
             ringfence.toml:22 [tool.order-status]
               not available yet in this version: tools, and so order-status
               -> take it out"#]],
-    );
-}
-
-#[test]
-fn where_it_dials_and_for_how_much_must_be_prefixes() {
-    refuses(
-        r#"
-[limits]
-dial_prefixes = ["+1415", "415"]
-[carrier.twilio.outbound_per_minute_usd]
-"+1" = 0.014
-"49" = 0.02
-"+44" = "cheap"
-"#,
-        expect![[r#"
-            ringfence.toml:15 [carrier.twilio.outbound_per_minute_usd] +44
-              not an amount in US dollars, such as 0.50
-              -> write dollars and cents, such as 0.50
-            ringfence.toml:14 [carrier.twilio.outbound_per_minute_usd] 49
-              is not what an international number begins with
-              -> write + and digits in quotes, such as "+1" = 0.0140
-            ringfence.toml:11 [limits] dial_prefixes
-              "415" is not what an international number begins with
-              -> write + and digits, such as ["+1415", "+4930"]"#]],
     );
 }
 
