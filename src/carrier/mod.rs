@@ -85,7 +85,7 @@ pub enum Answerer {
 pub struct Transfer {
     /// Who is dialled. Always out of the configuration, never out of a model's mouth.
     pub to: Phone,
-    /// Whose number they see; `None`: the one that was called.
+    /// Whose number they see; `None`: the caller's, as carriers do it.
     pub caller_id: Option<Phone>,
     /// What the caller hears first, in the carrier's own voice; empty: nothing.
     pub say: String,

@@ -34,6 +34,7 @@ const MEDIA: Usd = Usd::from_micros(4_000);
 pub const USUAL_RATES: CallRates = CallRates {
     minute: LOCAL,
     tollfree_minute: TOLL_FREE,
+    media_minute: MEDIA,
 };
 
 /// A started minute, voice and media, of a call to a local number, where no prices are configured.
@@ -165,6 +166,7 @@ pub(super) fn rates(carriers: &Section<'_>) -> CallRates {
     CallRates {
         minute: price("per_minute_usd", LOCAL),
         tollfree_minute: price("tollfree_per_minute_usd", TOLL_FREE),
+        media_minute: price("media_per_minute_usd", MEDIA),
     }
 }
 

@@ -332,12 +332,15 @@ fn call_row(row: &SqliteRow) -> Result<CallRow, sqlx::Error> {
         row.try_get::<Option<String>, _>(column)
             .map(Option::unwrap_or_default)
     };
+    let dialled = text("dialled")?;
     Ok(CallRow {
         call: text("call")?,
+        is_dialled: !dialled.is_empty(),
         // A call that we placed was named only after its first line.
-        carrier_call: Some(text("dialled")?)
-            .filter(|dialled| !dialled.is_empty())
-            .map_or_else(|| text("carrier_call"), Ok)?,
+        carrier_call: match dialled.is_empty() {
+            true => text("carrier_call")?,
+            false => dialled,
+        },
         opened_ms: row.try_get("opened_ms")?,
         over_ms: row.try_get("over_ms")?,
         agent: text("agent")?,

@@ -1,6 +1,7 @@
 //! What a configuration becomes: told on a minimal one and on the one that comes with the program.
 
 mod dialects;
+mod outbound;
 mod refused;
 mod tools;
 

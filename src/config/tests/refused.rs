@@ -4,7 +4,7 @@ use super::*;
 use expect_test::Expect;
 
 /// What is said of the minimal configuration with more lines, each `[section] key = value` in a section of its own.
-fn refuses(more: &str, expected: Expect) {
+pub(super) fn refuses(more: &str, expected: Expect) {
     refuses_all(&format!("{MINIMAL}{more}"), &[], expected);
 }
 
@@ -158,82 +158,18 @@ lead = "500ms"
 fn what_is_not_there_yet_is_refused_and_never_ignored() {
     refuses(
         r#"
-tools = ["end_call"]
-fallback = "sales"
-[agent.front-desk.transfer]
-sales = "+15005550009"
-[agent.front-desk.cap]
-transfer = { minutes = 30, usd = 1.00 }
-[agent.front-desk.line]
-barge_in = "confirm"
-hold = true
-transcript = "ledger"
-[agent.front-desk.edge]
-cheaper_model = "other"
-[model.other]
-dialect = "openai"
-model = "gpt-realtime"
 [budget]
 store = "valkey://localhost:6379"
 [ledger]
 url = "postgres://ringfence:very-secret@localhost/calls"
 "#,
         expect![[r#"
-              -> take it out
-            ringfence.toml:28 [budget] store
+            ringfence.toml:11 [budget] store
               not available yet in this version: budgets shared between processes; "memory" is
               -> take it out
-            ringfence.toml:15 [agent.front-desk.cap] transfer
-              not available yet in this version: transfers
-              -> take it out
-            ringfence.toml:21 [agent.front-desk.edge] cheaper_model
-              not available yet in this version: going on with a cheaper model
-              -> take it out
-            ringfence.toml:17 [agent.front-desk.line] barge_in
-              not available yet in this version: interruptions that are confirmed first
-              -> take it out
-            ringfence.toml:18 [agent.front-desk.line] hold
-              not available yet in this version: music or words while the caller waits
-              -> take it out
-            ringfence.toml:19 [agent.front-desk.line] transcript
-              not available yet in this version: keeping what was said
-              -> take it out
-            ringfence.toml:10 [agent.front-desk] tools
-              not available yet in this version: tools; [] is
-              -> take it out
-            ringfence.toml:11 [agent.front-desk] fallback
-              not available yet in this version: transfers; "" says goodbye
-              -> take it out
-            ringfence.toml:12 [agent.front-desk] transfer
-              not available yet in this version: transfers
-              -> take it out
-            ringfence.toml:28 [ledger] url
+            ringfence.toml:13 [ledger] url
               not available yet in this version: a ledger in PostgreSQL
               -> write "sqlite:data/ringfence.db", or leave the key out for that"#]],
-    );
-}
-
-#[test]
-fn where_it_dials_and_for_how_much_must_be_prefixes() {
-    refuses(
-        r#"
-[limits]
-dial_prefixes = ["+1415", "415"]
-[carrier.twilio.outbound_per_minute_usd]
-"+1" = 0.014
-"49" = 0.02
-"+44" = "cheap"
-"#,
-        expect![[r#"
-            ringfence.toml:15 [carrier.twilio.outbound_per_minute_usd] +44
-              not an amount in US dollars, such as 0.50
-              -> write dollars and cents, such as 0.50
-            ringfence.toml:14 [carrier.twilio.outbound_per_minute_usd] 49
-              is not what an international number begins with
-              -> write + and digits in quotes, such as "+1" = 0.0140
-            ringfence.toml:11 [limits] dial_prefixes
-              "415" is not what an international number begins with
-              -> write + and digits, such as ["+1415", "+4930"]"#]],
     );
 }
 

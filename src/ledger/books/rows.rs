@@ -25,6 +25,8 @@ pub struct CallRow {
     pub call: String,
     /// The carrier's name for it.
     pub carrier_call: String,
+    /// We placed it; if not, somebody called.
+    pub is_dialled: bool,
     /// When it was opened, or refused, in milliseconds since 1970.
     pub opened_ms: i64,
     /// When it was over; `None`: it is not.

@@ -16,6 +16,8 @@ pub struct CallRates {
     pub minute: Usd,
     /// To a toll-free one.
     pub tollfree_minute: Usd,
+    /// The media stream beside it.
+    pub media_minute: Usd,
 }
 
 impl CallRates {
@@ -23,6 +25,8 @@ impl CallRates {
     pub fn price(&self, call: &CallRow, minutes: u64) -> Usd {
         // The beginning of a masked number is its own.
         let minute = match Phone::from(call.to.as_str()).is_toll_free() {
+            // A call that we placed was opened with the price of the number that was dialled.
+            _ if call.is_dialled => call.minute.less(self.media_minute),
             true => self.tollfree_minute,
             false => self.minute,
         };

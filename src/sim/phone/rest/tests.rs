@@ -12,7 +12,7 @@ const KEY: Option<&str> = Some("Basic QUMxOnNlY3JldA==");
 fn a_live_call_is_limited_and_ended_and_then_gone() {
     let mut rest = Rest::new("AC1", "secret");
     rest.begin("CA1");
-    let mut post = |body| rest.answer("POST", PATH, KEY, body);
+    let mut post = |body: &str| rest.answer("POST", PATH, KEY, body);
     let limited = post("TimeLimit=330").order;
     assert_eq!(
         limited,
@@ -23,7 +23,10 @@ fn a_live_call_is_limited_and_ended_and_then_gone() {
         Some(("CA1".to_owned(), Order::Complete))
     );
     assert_eq!(post("TimeLimit=59").status, 400);
-    assert_eq!(post("Twiml=%3CResponse/%3E").status, 400);
+    let handed_over = post("Twiml=%3CResponse/%3E&TimeLimit=600").order;
+    let document = Order::Document("<Response/>".to_owned());
+    assert_eq!(handed_over, Some(("CA1".to_owned(), document)));
+    assert_eq!(post(&format!("Twiml={}", "x".repeat(4_001))).status, 400);
     rest.end("CA1");
     let gone = rest.answer("POST", PATH, KEY, "Status=completed");
     assert_eq!((gone.status, gone.body.contains("20404")), (404, true));
@@ -32,7 +35,7 @@ fn a_live_call_is_limited_and_ended_and_then_gone() {
         .iter()
         .map(|request| request.status)
         .collect();
-    assert_eq!(statuses, [200, 200, 400, 400, 404]);
+    assert_eq!(statuses, [200, 200, 400, 200, 400, 404]);
 }
 
 fn read(rest: &mut Rest) -> (u16, Value) {
