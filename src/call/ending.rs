@@ -57,7 +57,11 @@ impl Call {
 
     /// The model says it, in an answer of its own; or else the carrier.
     pub(super) fn say_goodbye(&mut self, out: &mut Vec<Output>) {
-        if self.ready && self.answered.is_some() && self.fits(self.meter.goodbye_bound()) {
+        if self.rules.out_of_band
+            && self.ready
+            && self.answered.is_some()
+            && self.fits(self.meter.goodbye_bound())
+        {
             self.ask_for_goodbye(out);
         } else {
             self.carrier_says_goodbye(out);

@@ -63,6 +63,9 @@ pub fn first_answer_bound(rules: &Rules, (bytes, items): (usize, u64), tokens: u
 
 /// The most that the goodbye can cost: it reads its own instructions and nothing of the conversation.
 pub fn goodbye_of(rules: &Rules) -> Usd {
+    if !rules.out_of_band {
+        return Usd::ZERO;
+    }
     let read = Memory {
         text: rules.goodbye.len() as u64,
         audio: ITEM_TOKENS,

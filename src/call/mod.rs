@@ -23,6 +23,7 @@
 //! | [`tools`] | the functions the model calls, and what becomes of them |
 //! | [`handing`] | how the agent hangs up, or hands the caller over |
 //! | [`ending`] | how a call is wound up, and what is last |
+//! | [`telling`] | what is told of it, as it happens |
 //! | [`record`] | what can be said about it afterwards |
 
 pub mod allowance;
@@ -41,6 +42,7 @@ pub mod rules;
 pub mod sessions;
 pub mod sounds;
 pub mod talking;
+pub mod telling;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -55,7 +57,7 @@ use allowance::Allowance;
 use handing::Leaving;
 use meter::Meter;
 use playback::Playback;
-use record::{Cause, Ending, Fact, Goodbye, Summary, What};
+use record::{Cause, Ending, Fact, Goodbye};
 use rules::Rules;
 use sessions::Sessions;
 use sounds::Sound;
@@ -458,43 +460,6 @@ impl Call {
             Timer::Hush => self.hush(out),
             // Set only when the call is over, and taken there.
             Timer::Reports => {}
-        }
-    }
-
-    /// Whoever keeps a transcript is told what is known by now.
-    pub(super) fn tell_transcript(&mut self, out: &mut Vec<Output>) {
-        if !self.rules.manner.transcript {
-            return self.words.untold();
-        }
-        let (over, playback) = (self.is_over(), &self.playback);
-        let playing = |item: &Id| playback.number(item).is_some();
-        while let Some(told) = self.words.transcript(over, playing) {
-            out.push(Output::Transcript(told));
-        }
-    }
-
-    fn record(&mut self, what: What, out: &mut Vec<Output>) {
-        let fact = Fact {
-            at: self.now,
-            spent: self.spent(),
-            reserved: self.meter.reserved(),
-            what,
-        };
-        self.covered = fact.spent.plus(fact.reserved);
-        out.push(Output::Record(fact));
-    }
-
-    fn summary(&self, ending: Ending) -> Summary {
-        Summary {
-            ending: Some(ending),
-            answered: self.answered.is_some(),
-            duration_ms: self.over_ms,
-            minutes: self.meter.minutes(),
-            turns: self.turns.count,
-            interruptions: self.interruptions,
-            goodbye: self.goodbye,
-            cost: self.meter.cost(),
-            unheard: self.unheard,
         }
     }
 }

@@ -70,6 +70,8 @@ pub struct Rules {
     pub manner: Manner,
     /// How a session is replaced by another one.
     pub renewal: Renewal,
+    /// The provider gives answers beside the conversation; where it does not, the carrier says the goodbye.
+    pub out_of_band: bool,
     /// How long the line lasts that asks the caller for patience, in milliseconds; zero: there is none.
     pub moment_ms: u64,
     /// The margins below, which no agent sets.

@@ -118,6 +118,7 @@ fn agent(
             abilities: abilities.clone(),
             manner,
             renewal,
+            out_of_band: plan.can.out_of_band,
             moment_ms: moment.len() as u64 / 8,
             margins: Margins::default(),
         };

@@ -112,6 +112,7 @@ pub fn random_rules(random: &mut Random) -> Rules {
             after_ms: random.chance(30).then(|| 1_000 + random.below(60_000)),
             max_tokens: random.below(1_500),
         },
+        out_of_band: random.chance(80),
         moment_ms: 1_200,
         margins: Margins::default(),
     }

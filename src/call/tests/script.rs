@@ -68,6 +68,7 @@ pub fn rules() -> Rules {
         abilities: Abilities::default(),
         manner: Manner::default(),
         renewal: Renewal::default(),
+        out_of_band: true,
         moment_ms: 1_200,
         margins: Margins::default(),
     }
