@@ -415,7 +415,11 @@ impl Call {
             return self.release_transfer();
         };
         let at_most_s = match self.phase {
-            Phase::Away(since) if !to.unwatched => Some(self.now.since(since).div_ceil(1_000)),
+            // The line closes a little later than it is asked to.
+            Phase::Away(since) if !to.unwatched => {
+                let until = self.now.plus(self.rules.margins.hangup_ms);
+                Some(until.since(since).div_ceil(1_000))
+            }
             _ => None,
         };
         let (talked_s, seconds) = (to.talked_s, to.talked_s.or(at_most_s));

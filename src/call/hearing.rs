@@ -265,7 +265,7 @@ impl Call {
         match (answerer, self.rules.manner.on_machine) {
             (Answerer::Person | Answerer::Unknown, _) => {}
             (Answerer::Machine, OnMachine::Talk) => {
-                if self.phase == Phase::Talking && self.ready {
+                if matches!(self.phase, Phase::Connecting | Phase::Talking) {
                     self.tell(MACHINE.to_string(), out);
                 }
             }

@@ -444,9 +444,7 @@ impl Call {
             self.record(What::Ready, out);
             return self.begin_talking(out);
         }
-        for note in std::mem::take(&mut self.notes) {
-            self.tell(note, out);
-        }
+        self.tell_notes(out);
         if std::mem::take(&mut self.sessions.mid_sentence) {
             self.tell(GO_ON.to_string(), out);
         }

@@ -89,6 +89,7 @@ impl Call {
             self.tell(note, out);
             self.turns.owed = true;
         }
+        self.tell_notes(out);
         self.listen(out);
     }
 
@@ -99,6 +100,13 @@ impl Call {
             return self.notes.push(note);
         }
         self.add(Item::System(note), out);
+    }
+
+    /// Tells what had to wait for somebody to tell it to.
+    pub(super) fn tell_notes(&mut self, out: &mut Vec<Output>) {
+        for note in std::mem::take(&mut self.notes) {
+            self.tell(note, out);
+        }
     }
 
     /// Adds an item to the conversation.

@@ -199,7 +199,7 @@ fn line_of_loss(labels: &Labels, fact: &Fact, loss: &crate::realtime::Loss) {
             "what answers at the model's url does not speak this dialect",
         ),
     };
-    about_call!(error, labels, fact, "call.model_lost", reason, code, help);
+    about_call!(warn, labels, fact, "call.model_lost", reason, code, help);
 }
 
 /// What to mend, for the provider's codes that somebody must mend.
