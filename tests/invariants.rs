@@ -133,49 +133,10 @@ fn every_promise_holds_for_random_calls() {
     assert!(talked > count / 12 && billed > count / 8 && goodbyes > count / 8);
 }
 
-/// All inputs worth telling apart, in every order up to a length: small enough to try them all.
+/// All of them in every order up to a length: small enough to try them all.
 #[test]
 fn every_promise_holds_for_every_short_sequence() {
-    let id = Id::from("i1");
-    let response = Id::from("r1");
-    let usage = Some(Usage {
-        audio_in: 10,
-        audio_out: 20,
-        ..Usage::default()
-    });
-    use realtime::Event;
-    let alphabet: Vec<Input> = vec![
-        Input::Carrier(carrier::Event::Started),
-        Input::Carrier(carrier::Event::Heard { ms: 400 }),
-        Input::Carrier(carrier::Event::Played(Mark {
-            item: 1,
-            until_ms: 100,
-            generation: 0,
-        })),
-        Input::Carrier(carrier::Event::Stopped),
-        Input::Realtime(Event::Configured(Ok(()))),
-        Input::Realtime(Event::SpeechStarted),
-        Input::Realtime(Event::Committed { item: id.clone() }),
-        Input::Realtime(Event::ResponseStarted {
-            response: response.clone(),
-            nonce: Some(1),
-        }),
-        Input::Realtime(Event::Spoke {
-            response: response.clone(),
-            item: id,
-            until_ms: 500,
-        }),
-        Input::Realtime(Event::ResponseDone {
-            response,
-            nonce: Some(1),
-            status: Status::Completed,
-            usage,
-        }),
-        Input::Realtime(Event::Lost(Loss::Dropped)),
-        Input::Standby(Event::Configured(Ok(()))),
-        Input::Order(Order::WrapUp),
-        Input::Wake,
-    ];
+    let alphabet = alphabet();
     let length = number("RINGFENCE_LENGTH", 4) as u32;
     let mut random = Random(7);
     let rules = Arc::new(Rules {
@@ -207,4 +168,48 @@ fn every_promise_holds_for_every_short_sequence() {
                 .unwrap_or_else(|broken| panic!("invariant {broken} after {played:#?}"));
         }
     }
+}
+
+/// All inputs worth telling apart.
+fn alphabet() -> Vec<Input> {
+    let id = Id::from("i1");
+    let response = Id::from("r1");
+    let usage = Some(Usage {
+        audio_in: 10,
+        audio_out: 20,
+        ..Usage::default()
+    });
+    use realtime::Event;
+    vec![
+        Input::Carrier(carrier::Event::Started),
+        Input::Carrier(carrier::Event::Heard { ms: 400 }),
+        Input::Carrier(carrier::Event::Played(Mark {
+            item: 1,
+            until_ms: 100,
+            generation: 0,
+        })),
+        Input::Carrier(carrier::Event::Stopped),
+        Input::Realtime(Event::Configured(Ok(()))),
+        Input::Realtime(Event::SpeechStarted),
+        Input::Realtime(Event::Committed { item: id.clone() }),
+        Input::Realtime(Event::ResponseStarted {
+            response: response.clone(),
+            nonce: Some(1),
+        }),
+        Input::Realtime(Event::Spoke {
+            response: response.clone(),
+            item: id,
+            until_ms: 500,
+        }),
+        Input::Realtime(Event::ResponseDone {
+            response,
+            nonce: Some(1),
+            status: Status::Completed,
+            usage,
+        }),
+        Input::Realtime(Event::Lost(Loss::Dropped)),
+        Input::Standby(Event::Configured(Ok(()))),
+        Input::Order(Order::WrapUp),
+        Input::Wake,
+    ]
 }

@@ -15,7 +15,7 @@ use crate::call::record::{Ending, Fact};
 use crate::call::tools::{ToolCall, ToolResult};
 use crate::call::words::Told;
 use crate::call::{Ask, Input, Order, Verdict};
-use crate::carrier::{self, Carrier, RestOutcome, RestRequest};
+use crate::carrier::{self, Carrier, RestRequest};
 use crate::ledger::{Failing, Recorder};
 use crate::observe::{Labels, Observer};
 use crate::realtime::{Address, Loss};
@@ -198,7 +198,7 @@ struct Desk {
     /// Functions that were called and have not answered.
     calling: FuturesUnordered<BoxFuture<'static, ToolResult>>,
     /// The request that hands the caller over.
-    transferring: Option<BoxFuture<'static, RestOutcome>>,
+    transferring: Option<BoxFuture<'static, bool>>,
     alarm: Pin<Box<Sleep>>,
     performing: JoinSet<()>,
     ending: Option<Ending>,
@@ -282,10 +282,11 @@ impl Desk {
             return Poll::Ready(News::Told(event));
         }
         if let Some(transferring) = &mut self.transferring
-            && let Poll::Ready(outcome) = transferring.poll_unpin(cx)
+            && let Poll::Ready(certainly_not) = transferring.poll_unpin(cx)
         {
             self.transferring = None;
-            if outcome != RestOutcome::Done {
+            // A request whose answer was lost may have been obeyed: then the stream closes, or the core runs out of patience.
+            if certainly_not {
                 return Poll::Ready(News::Told(carrier::Event::NotTransferred));
             }
         }
@@ -376,7 +377,10 @@ impl Outside for Desk {
 
     fn transfer(&mut self, request: RestRequest) {
         let (requests, carrier) = (self.requests.clone(), self.carrier_side.clone());
-        let work = async move { requests.perform(request, &*carrier).await };
+        let work = async move {
+            let asked = requests.ask(request, &*carrier).await;
+            asked.is_err_and(|unanswered| unanswered.had_no_effect)
+        };
         self.transferring = Some(work.in_current_span().boxed());
     }
 

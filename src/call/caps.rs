@@ -10,7 +10,8 @@ const OPEN_MS: u64 = 30_000;
 
 impl Call {
     pub(super) fn count_minutes(&mut self, out: &mut Vec<Output>) {
-        while let Some((minute, cost)) = self.meter.minute(self.now) {
+        let away = matches!(self.phase, Phase::Away(_));
+        while let Some((minute, cost)) = self.meter.minute(self.now, away) {
             self.record(What::Minute { minute, cost }, out);
         }
         self.timers.set(Timer::Minute, meter::next_minute(self.now));

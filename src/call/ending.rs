@@ -221,7 +221,8 @@ impl Call {
             (_, false) => self.now.plus(margins.hangup_ms),
         };
         // The minute that the hang-up may still run into is charged too.
-        while let Some((minute, cost)) = self.meter.minute(until) {
+        let away = matches!(self.phase, Phase::Away(_));
+        while let Some((minute, cost)) = self.meter.minute(until, away) {
             self.record(What::Minute { minute, cost }, out);
         }
         self.charge_leg(out);

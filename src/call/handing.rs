@@ -372,14 +372,14 @@ impl Call {
     }
 
     /// Whoever the caller was handed to has hung up, or never answered.
-    pub(super) fn leg_ended(&mut self, seconds: u64) {
+    pub(super) fn leg_ended(&mut self, seconds: Option<u64>) {
         if let Some(to) = self
             .leaving
             .as_mut()
             .and_then(|leaving| leaving.to.as_mut())
             && to.sent
         {
-            to.talked_s = Some(to.talked_s.unwrap_or(0).max(seconds));
+            to.talked_s = to.talked_s.max(seconds);
         }
         if matches!(self.phase, Phase::Away(_)) {
             let at = self.now.plus(OVER_MS);

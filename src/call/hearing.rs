@@ -27,6 +27,9 @@ const MOST_KEYS_OF_A_CALL: u32 = 200;
 /// What music would have been taken for: a turn in so long. An estimate, for the log.
 const HELD_TURN_MS: u64 = 10_000;
 
+/// Nobody waits on hold for longer before silence counts: the music may have stopped, and the line be dead.
+const HELD_MOST_MS: u64 = 300_000;
+
 /// What is told to a model that has reached a machine.
 const MACHINE: &str = "A machine has answered, not a person. When it has finished speaking, leave one short message and end the call.";
 
@@ -113,7 +116,8 @@ impl Call {
         self.meter.committed_item(&item);
         self.turns.caller_speaks = false;
         self.committed_ms = self.heard_ms.saturating_sub(self.waiting_ms);
-        if std::mem::take(&mut self.doubted) {
+        let over_us = self.playback.is_audible(self.now) || self.turns.wants_to_speak();
+        if std::mem::take(&mut self.doubted) && over_us {
             // A cough, a door: the agent has gone on talking, and nobody is owed an answer.
             if self.phase == Phase::Talking {
                 out.push(Output::Realtime(ToModel::Delete { item }));
@@ -129,6 +133,11 @@ impl Call {
     /// What our own ear makes of the caller's sound has changed.
     pub(super) fn ear_said(&mut self, heard: Heard, out: &mut Vec<Output>) {
         self.ear_hears = heard == Heard::Speech;
+        self.ear_holds = match heard {
+            Heard::Hold(hold) => Some(hold),
+            Heard::Speech => None,
+            Heard::Quiet => self.ear_holds,
+        };
         match heard {
             Heard::Speech => {
                 if self.holding.is_some() {
@@ -140,6 +149,13 @@ impl Call {
             }
             Heard::Quiet => {}
             Heard::Hold(hold) => self.hold(hold, out),
+        }
+    }
+
+    /// There is somebody now who could listen to what our ear has heard before.
+    pub(super) fn hold_if_heard(&mut self, out: &mut Vec<Output>) {
+        if let Some(hold) = self.ear_holds {
+            self.hold(hold, out);
         }
     }
 
@@ -277,10 +293,11 @@ impl Call {
         }
     }
 
-    /// Since when nobody has said anything, as far as silence counts: not while the other end plays music.
-    pub(super) fn silent_since(&self) -> Option<CallTime> {
-        self.holding
-            .is_none()
-            .then(|| self.last_word.max(self.playback.dry_at()))
+    /// Since when nobody has said anything, as far as silence counts: while the other end plays music, not for some minutes.
+    pub(super) fn silent_since(&self) -> CallTime {
+        match self.holding {
+            Some(since) => since.plus(HELD_MOST_MS),
+            None => self.last_word.max(self.playback.dry_at()),
+        }
     }
 }

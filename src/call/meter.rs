@@ -388,14 +388,16 @@ impl Meter {
     }
 
     /// The minute that `now` lies in has begun; tells each that had not been counted, and its price.
-    pub fn minute(&mut self, now: CallTime) -> Option<(u64, Usd)> {
+    /// `away`: the caller talks with somebody else, and the minute is part of what was kept for that.
+    pub fn minute(&mut self, now: CallTime, away: bool) -> Option<(u64, Usd)> {
         if self.minutes >= started_minutes(now) {
             return None;
         }
         self.minutes += 1;
         self.cost.carrier = self.cost.carrier.plus(self.minute);
-        // Where the caller talks with somebody else, the minutes were part of what was kept.
-        self.transfer = self.transfer.less(self.minute);
+        if away {
+            self.transfer = self.transfer.less(self.minute);
+        }
         Some((self.minutes, self.minute))
     }
 

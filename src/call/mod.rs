@@ -50,7 +50,7 @@ pub mod tools;
 pub mod turns;
 pub mod words;
 
-use crate::audio::ear::Heard;
+use crate::audio::ear::{Heard, Hold};
 use crate::units::{CallId, CallTime, Id, Usd};
 use crate::{carrier, realtime};
 use allowance::Allowance;
@@ -217,6 +217,8 @@ pub struct Call {
     doubted: bool,
     /// Our own ear hears the caller speak.
     ear_hears: bool,
+    /// Our own ear hears that nobody is there.
+    ear_holds: Option<Hold>,
     /// Since when nobody is at the other end.
     holding: Option<CallTime>,
     /// What the model is to be told once there is one.
@@ -291,6 +293,7 @@ impl Call {
             turn_answered: false,
             doubted: false,
             ear_hears: false,
+            ear_holds: None,
             holding: None,
             notes: Vec::new(),
             keys: String::new(),
@@ -448,11 +451,12 @@ impl Call {
                 );
             }
             Timer::Moment => self.ask_for_patience(out),
+            Timer::GiveUp => self.floor_stays_empty(out),
             Timer::Tool => self.tools_are_late(out),
             Timer::Keys => self.keys_pressed(out),
             Timer::Transfer => self.transfer_is_late(out),
             // Looked at after every input.
-            Timer::LastWords => {}
+            Timer::LastWords | Timer::Tones => {}
             Timer::Verdict => self.allowance.refused(),
             Timer::Pace => {}
             Timer::GoodbyeStart => self.goodbye_is_late(out),

@@ -289,7 +289,10 @@ impl Playback {
             } = spoken;
             let heard_ms = heard_ms.min(received_ms);
             self.unheard_ms += received_ms - heard_ms;
-            self.forget(item.clone(), received_ms);
+            // What was heard whole was not cut, though its mark is late.
+            if !complete || heard_ms < received_ms {
+                self.forget(item.clone(), received_ms);
+            }
             if !complete || heard_ms < received_ms {
                 cuts.push(Cut {
                     item,

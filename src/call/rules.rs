@@ -217,6 +217,9 @@ pub struct Margins {
     pub model_ready_ms: u64,
     /// Another session must be by then, while a caller is waiting.
     pub standby_ready_ms: u64,
+    /// With nobody on the floor for so long the caller is told that there is a problem; half of it at the beginning of a call, where
+    /// they have waited for the first session already.
+    pub floor_empty_ms: u64,
     /// With nobody on the floor for so long, the caller is asked for patience.
     pub moment_ms: u64,
     /// How long before its provider ends it a session is replaced.
@@ -247,6 +250,7 @@ impl Default for Margins {
             reports_ms: 2_000,
             model_ready_ms: 8_000,
             standby_ready_ms: 4_000,
+            floor_empty_ms: 8_000,
             moment_ms: 1_200,
             renew_ahead_ms: 120_000,
             pre_roll_ms: 500,
@@ -296,7 +300,7 @@ impl Rules {
             false => u64::from(self.max_output_tokens),
         };
         let mut meter = Meter::new(self);
-        meter.minute(CallTime::ZERO);
+        meter.minute(CallTime::ZERO, false);
         meter.added_text(self.greeting.len() + GREETING_NOTE.len());
         meter.ask(1, shortest);
         // Without a usage the greeting is charged, and remembered, as the most it could have been.

@@ -57,12 +57,19 @@ pub struct Sessions {
     refused: Vec<usize>,
     /// The answer that was lost had begun to speak.
     mid_sentence: bool,
+    /// An answer is owed that waits for the session on standby.
+    waits: bool,
 }
 
 impl Sessions {
     /// Nobody holds the floor, and another session is on its way.
     pub fn is_lost(&self) -> bool {
         self.lost_at.is_some()
+    }
+
+    /// Somebody waits for a session that is not there yet.
+    pub fn is_waited_for(&self) -> bool {
+        self.is_lost() || (self.waits && self.standby.is_some())
     }
 
     /// A session works: what went wrong before it counts no more.
@@ -122,11 +129,16 @@ impl Call {
         let refused = matches!(loss, Loss::Refused(_));
         self.record(What::ModelLost(loss), out);
         self.ready = false;
+        if self.is_handed() {
+            // The carrier has been asked to take the caller over: nobody needs a model any more.
+            out.push(Output::Realtime(ToModel::Close));
+            return self.charge_unreported(out);
+        }
         for timer in [Timer::ModelReady, Timer::Answer, Timer::Retry, Timer::Renew] {
             self.timers.clear(timer);
         }
         match self.phase {
-            Phase::WrappingUp(_) if self.goodbye_complete => {}
+            Phase::WrappingUp(_) if self.goodbye_complete || self.leaving.is_some() => {}
             Phase::WrappingUp(_) => self.carrier_says_goodbye(out),
             Phase::Connecting | Phase::Talking => self.fail_over(refused, out),
             Phase::Away(_) | Phase::Over(_) => {}
@@ -141,10 +153,14 @@ impl Call {
         self.sessions.lost_at = Some(self.now);
         self.close_session(out);
         out.push(Output::Realtime(ToModel::Close));
+        let margins = self.rules.margins;
+        let mut patience_ms = margins.floor_empty_ms / 2;
         if self.phase == Phase::Talking {
-            let at = self.now.plus(self.rules.margins.moment_ms);
+            patience_ms = margins.floor_empty_ms;
+            let at = self.now.plus(margins.moment_ms);
             self.timers.set(Timer::Moment, at);
         }
+        self.timers.set(Timer::GiveUp, self.now.plus(patience_ms));
         match &self.sessions.standby {
             Some(standby) if standby.ready => self.take_over(out),
             Some(_) => {}
@@ -197,6 +213,14 @@ impl Call {
         (!left.is_empty()).then(|| left[tries as usize % left.len()])
     }
 
+    /// Nobody has taken the floor for longer than a caller can be asked to wait.
+    pub(super) fn floor_stays_empty(&mut self, out: &mut Vec<Output>) {
+        if self.sessions.is_lost() {
+            self.drop_standby(out);
+            self.give_up(out);
+        }
+    }
+
     /// No model serves this call.
     fn give_up(&mut self, out: &mut Vec<Output>) {
         if self.answered.is_some() {
@@ -204,6 +228,7 @@ impl Call {
         }
         self.lost_early = true;
         self.timers.clear(Timer::ModelReady);
+        self.timers.clear(Timer::GiveUp);
     }
 
     fn open_standby(&mut self, model: usize, why: Why, out: &mut Vec<Output>) {
@@ -271,12 +296,27 @@ impl Call {
             return false;
         }
         let standby = self.sessions.standby.as_ref();
-        if standby.is_some_and(|standby| standby.ready) {
+        if !standby.is_some_and(|standby| standby.ready) {
+            self.wait_for_standby();
+        } else {
             self.take_over(out);
             // At its price, the answer may fit.
             self.say_what_is_owed(out);
         }
         true
+    }
+
+    /// Somebody is owed an answer that only the session on standby can give.
+    fn wait_for_standby(&mut self) {
+        if self.timers.is_set(Timer::Moment) || self.sessions.waits {
+            return;
+        }
+        self.sessions.waits = true;
+        let margins = self.rules.margins;
+        self.timers
+            .set(Timer::Moment, self.now.plus(margins.moment_ms));
+        self.timers
+            .set(Timer::StandbyReady, self.now.plus(margins.standby_ready_ms));
     }
 
     /// Something at the side of the session on standby.
@@ -314,8 +354,8 @@ impl Call {
                 response, usage, ..
             } => self.stray_done(&response, usage.as_ref(), out),
             Event::ResponseStarted { response, .. } => {
-                let response = Some(response);
-                out.push(Output::Standby(ToModel::Cancel { response }));
+                self.stray_done(&response, None, out);
+                self.standby_lost(Loss::Garbled, out);
             }
             _ => {}
         }
@@ -351,7 +391,8 @@ impl Call {
         let refused = matches!(loss, Loss::Refused(_));
         self.record(What::ModelLost(loss), out);
         self.forget_standby(out);
-        if refused || standby.why == Why::Cheaper {
+        // A model that holds the floor works, whatever another session of it says.
+        if (refused && standby.why != Why::Age) || standby.why == Why::Cheaper {
             self.sessions.refused.push(standby.model);
         }
         if self.sessions.is_lost() {
@@ -364,7 +405,7 @@ impl Call {
 
     /// The session on standby is of no more use.
     pub(super) fn drop_standby(&mut self, out: &mut Vec<Output>) {
-        for timer in [Timer::Renew, Timer::Reopen, Timer::Moment] {
+        for timer in [Timer::Renew, Timer::Reopen, Timer::Moment, Timer::GiveUp] {
             self.timers.clear(timer);
         }
         if self.sessions.standby.take().is_some() {
@@ -405,9 +446,11 @@ impl Call {
         if lost_at.is_none() {
             self.close_session(out);
         }
-        let again_ms = self.heard_again_ms(lost_at.is_some());
+        let again_ms = self.heard_again_ms(lost_at.is_some() || self.turns.owed);
         self.timers.clear(Timer::StandbyReady);
         self.timers.clear(Timer::Moment);
+        self.timers.clear(Timer::GiveUp);
+        self.sessions.waits = false;
         self.model = standby.model;
         self.rules = self.models[standby.model].clone();
         self.meter.begin_session(&self.rules);
@@ -448,6 +491,7 @@ impl Call {
         if std::mem::take(&mut self.sessions.mid_sentence) {
             self.tell(GO_ON.to_string(), out);
         }
+        self.hold_if_heard(out);
         self.waiting_ms = (self.waiting_ms + again_ms).min(self.rules.margins.ear_ms);
         self.listen(out);
     }

@@ -20,7 +20,7 @@ pub enum Sound {
 impl Call {
     /// Nobody has held the floor for a while: the caller is asked for patience, once nothing else is being heard.
     pub(super) fn ask_for_patience(&mut self, out: &mut Vec<Output>) {
-        if !self.sessions.is_lost() || self.phase != Phase::Talking {
+        if !self.sessions.is_waited_for() || self.phase != Phase::Talking {
             return;
         }
         if self.playback.is_audible(self.now) {

@@ -31,6 +31,11 @@ impl Call {
             carrier::Event::Stopped => self.close(Ending::CallerHungUp, out),
             carrier::Event::Lost => self.close(Ending::Lost(Side::Carrier), out),
             carrier::Event::AnsweredBy(answerer) => self.answered_by(answerer, out),
+            // It was the caller who left.
+            carrier::Event::NotTransferred if self.is_away() => {
+                self.leaving = None;
+                self.close(Ending::CallerHungUp, out);
+            }
             carrier::Event::NotTransferred => {
                 let why = "The transfer did not work: nobody could be dialled.";
                 self.transfer_fails(why, out);
@@ -90,6 +95,7 @@ impl Call {
             self.turns.owed = true;
         }
         self.tell_notes(out);
+        self.hold_if_heard(out);
         self.listen(out);
     }
 
@@ -255,9 +261,7 @@ impl Call {
             && !self.playback.is_audible(self.now);
         self.timers.clear(Timer::SilenceWarn);
         self.timers.clear(Timer::SilenceEnd);
-        let Some(since) = self.silent_since() else {
-            return;
-        };
+        let since = self.silent_since();
         let silence = self.rules.silence_ms;
         let (timer, after_ms) = if !self.warned.contains(&Cause::Silence) {
             (Timer::SilenceWarn, silence.warn)

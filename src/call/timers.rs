@@ -40,8 +40,12 @@ pub enum Timer {
     StandbyReady,
     /// Nobody has held the floor for a while.
     Moment,
+    /// Nobody has held the floor for so long that nobody will.
+    GiveUp,
     /// A function that was called should have answered by now.
     Tool,
+    /// Keys that we press should have been heard by now.
+    Tones,
     /// No more keys belong to those that were pressed.
     Keys,
     /// The agent's last words should have been heard by now.
@@ -79,7 +83,9 @@ const ALL: [Timer; COUNT] = [
     Timer::Reopen,
     Timer::StandbyReady,
     Timer::Moment,
+    Timer::GiveUp,
     Timer::Tool,
+    Timer::Tones,
     Timer::Keys,
     Timer::LastWords,
     Timer::Transfer,

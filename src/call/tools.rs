@@ -93,6 +93,9 @@ const SHORTENED: &str = "… (shortened)";
 /// However little money there is, so much of an answer is told: what went wrong fits in it.
 const LEAST_ANSWER: usize = 160;
 
+/// How long a mark may be late.
+const MARK_PATIENCE_MS: u64 = 1_000;
+
 /// A tool that does not even say that it is late is given up so much after its own limit.
 const PATIENCE_MS: u64 = 1_000;
 
@@ -155,6 +158,8 @@ pub struct Tools {
     running: Vec<Running>,
     /// Answers that the model has not been told, and the session that asked.
     answers: Vec<(ToolCall, String, u32)>,
+    /// The session that made each call that the model has not been told about.
+    asked: Vec<(Id, u32)>,
     calls: u32,
     /// Tones on their way to the other end, by their name in the playback.
     tones: Option<(Id, ToolCall)>,
@@ -175,9 +180,13 @@ impl Call {
             return;
         }
         self.words.tool_called(&call);
-        self.tools.calls += 1;
+        let asked = (call.tool_call.clone(), self.session);
+        self.tools.asked.push(asked);
         let abilities = self.rules.abilities.clone();
-        if self.tools.calls > abilities.most_calls {
+        // Whoever has called too much may still hang up.
+        let ends = call.name == END_CALL && abilities.end_call;
+        self.tools.calls += u32::from(!ends);
+        if self.tools.calls > abilities.most_calls && !ends {
             let why = "Nothing more can be called in this phone call. Answer with what you know.";
             return self.tool_denied(call, Outcome::Denied, why, out);
         }
@@ -286,7 +295,9 @@ impl Call {
 
     /// This is what the model is to be told, once it is its turn.
     pub(super) fn tool_said(&mut self, call: ToolCall, output: String) {
-        let session = self.session;
+        let mut asked = self.tools.asked.iter();
+        let place = asked.position(|(asked, _)| *asked == call.tool_call);
+        let session = place.map_or(self.session, |place| self.tools.asked.remove(place).1);
         self.tools.answers.push((call, output, session));
     }
 
@@ -314,10 +325,16 @@ impl Call {
         let Some((item, _)) = &self.tools.tones else {
             return;
         };
-        if self.playback.number(item).is_some() {
-            return;
+        let cut = self.playback.was_cut(item);
+        if !cut && self.playback.number(item).is_some() {
+            // A mark that never comes back must not be waited for.
+            let played = self.playback.dry_at().plus(MARK_PATIENCE_MS);
+            if self.playback.is_audible(self.playback.dry_at()) || self.now < played {
+                return self.timers.set(Timer::Tones, played.max(self.now.plus(1)));
+            }
         }
-        let whole = !self.playback.was_cut(item);
+        self.timers.clear(Timer::Tones);
+        let whole = !cut;
         if let Some((_, call)) = self.tools.tones.take() {
             let (outcome, output) = if whole {
                 (Outcome::Done, "The keys have been pressed.")
@@ -370,7 +387,7 @@ impl Call {
     /// Whether the next answer may call anything.
     pub(super) fn may_call(&self) -> bool {
         let abilities = &self.rules.abilities;
-        let left = self.tools.calls < abilities.most_calls;
+        let left = self.tools.calls < abilities.most_calls || abilities.end_call;
         abilities.is_any() && left && self.leaving.is_none()
     }
 

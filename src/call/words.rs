@@ -5,6 +5,10 @@
 //! [`Call::make_room`](super::Call)): one note takes the place of everything older than the last few turns. A session that takes over
 //! from another cannot be given sound at all; it is told the same words, as far as they were heard.
 
+mod told;
+
+pub use told::{Told, Who};
+
 use super::tools::ToolCall;
 use crate::realtime::Item;
 use crate::units::Id;
@@ -21,6 +25,9 @@ const MOST_BYTES: usize = 4_096;
 
 /// Of what is no longer sound in the model's memory, so many bytes are kept, for a session that takes over.
 const KEPT_BYTES: usize = 16_384;
+
+/// Of a tool's answer, so many bytes are told to a session that takes over.
+const MOST_OF_A_TOOL: usize = 1_024;
 
 /// A transcript waits for the words of one utterance until so many more have been said.
 const MOST_AHEAD: usize = 4;
@@ -60,48 +67,6 @@ enum Speaker {
         name: String,
         output: Option<String>,
     },
-}
-
-/// Who said it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// The caller.
-    Caller,
-    /// The agent.
-    Agent,
-}
-
-impl Who {
-    /// The word for it in transcripts.
-    pub fn word(self) -> &'static str {
-        match self {
-            Who::Caller => "caller",
-            Who::Agent => "agent",
-        }
-    }
-}
-
-/// One entry of a transcript. It holds what people said and goes nowhere but there.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Told {
-    /// Who said it.
-    pub who: Who,
-    /// What was heard of it.
-    pub heard: String,
-    /// What was said and not heard: the caller had cut in.
-    pub unheard: String,
-}
-
-/// Never the words: what is printed for a developer ends in a log.
-impl std::fmt::Debug for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (heard, unheard) = (self.heard.len(), self.unheard.len());
-        write!(
-            f,
-            "{} ({heard} bytes heard, {unheard} not)",
-            self.who.word()
-        )
-    }
 }
 
 /// Everything said, oldest first.
@@ -467,7 +432,10 @@ impl Utterance {
                 arguments,
             ) => {
                 let (tool_call, name) = (self.item.clone(), name.clone());
-                let (output, arguments) = (output.clone(), arguments.unwrap_or_default());
+                let output = clip(output, MOST_OF_A_TOOL).to_string();
+                // Half of some arguments would be no JSON.
+                let arguments = arguments.filter(|all| all.len() <= MOST_OF_A_TOOL);
+                let arguments = arguments.unwrap_or_else(|| "{}".to_string());
                 items.push(Item::ToolCall {
                     tool_call: tool_call.clone(),
                     name,

@@ -57,8 +57,8 @@ pub enum Event {
     NotTransferred,
     /// Whoever the caller was handed over to has hung up, or never answered.
     LegEnded {
-        /// How long the two talked; zero when nobody answered.
-        seconds: u64,
+        /// How long the two talked; zero when nobody answered, `None` when the carrier does not say.
+        seconds: Option<u64>,
     },
     /// The carrier's own word that the call is over. The stream may have closed long before, or not at all.
     Ended {
@@ -262,8 +262,8 @@ pub struct Ended {
 pub struct Leg {
     /// The carrier's word for how it ended: `completed`, `busy`, `no-answer`, `failed`, `canceled`.
     pub state: String,
-    /// How long the two talked, in seconds; zero when nobody answered.
-    pub seconds: u64,
+    /// How long the two talked, in seconds, a started one counted whole; zero when nobody answered, `None` when nobody says.
+    pub seconds: Option<u64>,
 }
 
 /// What the carrier's own books say of a call.

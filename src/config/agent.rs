@@ -14,7 +14,7 @@ use super::section::Section;
 use super::tree::Value;
 use crate::admission::{Agent, Model};
 use crate::budget;
-use crate::call::rules::{Cap, Margins, Rules};
+use crate::call::rules::{Abilities, Cap, Edge, Manner, Margins, Renewal, Rules};
 use crate::realtime::{Session, TurnDetection};
 use crate::tools;
 use crate::units::{Phone, Usd};
@@ -82,53 +82,32 @@ fn agent(
         |value| matches!(value, Value::Text(text) | Value::Bare(text) if text == "off"),
     );
     listening.finish();
-    // Where our own ear decides, the provider must not.
-    let provider_interrupts = !manner.confirm;
     let renewal = abilities::renewal(&section.section("renewal"));
     let moment = abilities::moment(section);
     let (abilities, named) = abilities::abilities(section, line, tools);
+    let given = Given {
+        words,
+        caps,
+        edge,
+        lead_ms,
+        manner,
+        renewal,
+        abilities,
+        moment_ms: moment.len() as u64 / 8,
+        minute: line.minute(&numbers),
+        say: line.say,
+    };
     let redirect = section.text("redirect").filter(|url| !url.is_empty());
     let redirect =
         redirect.and_then(|url| address(section, "redirect", url.trim(), ("https", "http")));
-    let minute = line.minute(&numbers);
     let chosen = chosen(section, models).into_iter().map(|plan| {
-        let rules = Rules {
-            spend: caps.spend,
-            duration_ms: caps.duration_ms,
-            silence_ms: caps.silence_ms,
-            greeting: words.greeting.as_str().into(),
-            goodbye: words.goodbye.as_str().into(),
-            goodbye_sentence: words.goodbye_sentence.as_str().into(),
-            trouble_sentence: words.trouble_sentence.as_str().into(),
-            max_output_tokens: plan.max_output_tokens,
-            settings_tokens: words.instructions.len() as u64,
-            prefix_padding_ms: u64::from(plan.turn_detection.prefix_padding_ms),
-            provider_interrupts,
-            lead_ms,
-            message_ms: 100,
-            model: plan.price.unwrap_or_default(),
-            transcription: plan.transcription.as_ref().map(|(_, price)| *price),
-            minute,
-            say: line.say,
-            answer_timeout_ms: plan.answer_timeout_ms,
-            edge,
-            context_tokens: u64::from(plan.context_tokens),
-            keep_turns: plan.keep_turns,
-            model_name: plan.name.clone(),
-            abilities: abilities.clone(),
-            manner,
-            renewal,
-            out_of_band: plan.can.out_of_band,
-            moment_ms: moment.len() as u64 / 8,
-            margins: Margins::default(),
-        };
         let mut model = Model {
             name: plan.name.clone(),
             dialect: plan.dialect,
-            session: Arc::new(session(plan, &words, provider_interrupts)),
+            session: Arc::new(given.session(plan)),
             smallest_cap: Usd::ZERO,
             tollfree_minute: line.tollfree_minute(),
-            rules: Arc::new(rules),
+            rules: Arc::new(given.rules(plan)),
         };
         // What servers of tools offer comes on top when the server starts.
         let functions = named.iter().filter_map(|name| tools.function(name));
@@ -140,7 +119,7 @@ fn agent(
         numbers,
         models: chosen.collect(),
         tools: named.clone(),
-        moment: moment.clone(),
+        moment,
         redirect,
     };
     weigh(section, &agent);
@@ -148,25 +127,81 @@ fn agent(
     agent
 }
 
-/// What a session of this model is asked to be.
-fn session(plan: &Plan, words: &Words, provider_interrupts: bool) -> Session {
-    Session {
-        url: plan.url.clone(),
-        model: plan.model.clone(),
-        priced_as: plan.priced_as.clone(),
-        can: plan.can,
-        api_key: plan.api_key.clone(),
-        voice: words.voice.clone(),
-        instructions: words.instructions.clone(),
-        audio: plan.audio,
-        transcription: plan.transcription.as_ref().map(|(model, _)| model.clone()),
-        max_output_tokens: plan.max_output_tokens,
-        post_instructions: plan.can.truncation.then_some(plan.context_tokens),
-        tools: Vec::new(),
-        turn_detection: TurnDetection {
-            interrupt_response: provider_interrupts,
-            ..plan.turn_detection
-        },
+/// Everything an agent is, whichever of its models speaks.
+struct Given {
+    words: Words,
+    caps: Caps,
+    edge: Edge,
+    lead_ms: u64,
+    manner: Manner,
+    renewal: Renewal,
+    abilities: Abilities,
+    moment_ms: u64,
+    minute: Usd,
+    say: Usd,
+}
+
+impl Given {
+    /// Where our own ear decides whether the caller cuts in, the provider must not.
+    fn interrupts(&self) -> bool {
+        !self.manner.confirm
+    }
+
+    /// What a call with this model may do.
+    fn rules(&self, plan: &Plan) -> Rules {
+        let words = &self.words;
+        Rules {
+            spend: self.caps.spend,
+            duration_ms: self.caps.duration_ms,
+            silence_ms: self.caps.silence_ms,
+            greeting: words.greeting.as_str().into(),
+            goodbye: words.goodbye.as_str().into(),
+            goodbye_sentence: words.goodbye_sentence.as_str().into(),
+            trouble_sentence: words.trouble_sentence.as_str().into(),
+            max_output_tokens: plan.max_output_tokens,
+            settings_tokens: words.instructions.len() as u64,
+            prefix_padding_ms: u64::from(plan.turn_detection.prefix_padding_ms),
+            provider_interrupts: self.interrupts(),
+            lead_ms: self.lead_ms,
+            message_ms: 100,
+            model: plan.price.unwrap_or_default(),
+            transcription: plan.transcription.as_ref().map(|(_, price)| *price),
+            minute: self.minute,
+            say: self.say,
+            answer_timeout_ms: plan.answer_timeout_ms,
+            edge: self.edge,
+            context_tokens: u64::from(plan.context_tokens),
+            keep_turns: plan.keep_turns,
+            model_name: plan.name.clone(),
+            abilities: self.abilities.clone(),
+            manner: self.manner,
+            renewal: self.renewal,
+            out_of_band: plan.can.out_of_band,
+            moment_ms: self.moment_ms,
+            margins: Margins::default(),
+        }
+    }
+
+    /// What a session of this model is asked to be.
+    fn session(&self, plan: &Plan) -> Session {
+        Session {
+            url: plan.url.clone(),
+            model: plan.model.clone(),
+            priced_as: plan.priced_as.clone(),
+            can: plan.can,
+            api_key: plan.api_key.clone(),
+            voice: self.words.voice.clone(),
+            instructions: self.words.instructions.clone(),
+            audio: plan.audio,
+            transcription: plan.transcription.as_ref().map(|(model, _)| model.clone()),
+            max_output_tokens: plan.max_output_tokens,
+            post_instructions: plan.can.truncation.then_some(plan.context_tokens),
+            tools: Vec::new(),
+            turn_detection: TurnDetection {
+                interrupt_response: self.interrupts(),
+                ..plan.turn_detection
+            },
+        }
     }
 }
 

@@ -155,6 +155,7 @@ async fn request(doors: &Arc<Doors>, dial: &Dial) -> Result<Dialled, Failed> {
 pub async fn told(doors: &Doors, call: &CallId, status: &Status) -> bool {
     if let Some(answerer) = status.answered_by
         && doors.parking.note(call, answerer)
+        && !status.is_over
     {
         return true;
     }

@@ -7,7 +7,7 @@ use super::Doors;
 use super::dialling::settle_whole;
 use super::parked::Parked;
 use super::voice::refuse;
-use crate::admission::{Admitted, Model, Refused, new_token};
+use crate::admission::{Admitted, Model, Refused, Slot, new_token, unix_s};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::{self, Line};
 use crate::bridge::switchboard::Seat;
@@ -51,11 +51,14 @@ impl Seated {
     /// Lists a call that we placed and that somebody has answered.
     pub(super) fn placed(doors: &Doors, offer: &Offer, parked: Parked) -> Option<Seated> {
         let first = of_model(&parked.admitted.model)?;
+        let mut admitted = parked.admitted;
+        // Its time begins with the answer, and not with the dialling.
+        admitted.ticket.began_unix_s = unix_s().saturating_sub(ANSWERED_BEFORE_MS / 1_000);
         if let Some(fee) = parked.detection {
             settle_whole(fee);
         }
         let recorder = Some(parked.recorder);
-        let seated = Seated::new(doors, offer, parked.admitted, first, recorder);
+        let seated = Seated::new(doors, offer, admitted, first, recorder);
         let listed = doors.switchboard.find(&offer.carrier_call);
         if let Some((listed, answerer)) = listed.zip(parked.answerer) {
             listed.tell(carrier::Event::AnsweredBy(answerer));
@@ -115,22 +118,17 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         return refusal;
     };
     let carrier = doors.carrier.clone();
-    let others = admitted.agent.models[1..].iter().filter_map(of_model);
-    let others = others.collect();
     let caller = Caller {
         call: labels.call.clone(),
         carrier_call: labels.carrier_call.clone(),
         agent: labels.agent.clone(),
         number: offer.other_end().clone(),
     };
-    let line = Line::new(
-        admitted.ticket,
-        carrier.clone(),
-        offer.carrier_call.clone(),
-        first,
-        others,
-        admitted.agent.moment.clone(),
-    );
+    let agent = &admitted.agent;
+    let others = agent.models[1..].iter().filter_map(of_model).collect();
+    let call = offer.carrier_call.clone();
+    let (ticket, moment) = (admitted.ticket, agent.moment.clone());
+    let line = Line::new(ticket, carrier.clone(), call, first, others, moment);
     let world = World {
         observer: doors.observer.clone(),
         labels: labels.clone(),
@@ -152,22 +150,30 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         false => Clock::start(),
     };
     let carried = carry(line, clock, seat, world).instrument(span);
-    tokio::spawn(async move {
-        // One call's bug must not leave its entry, and so its callers, behind.
-        if AssertUnwindSafe(carried).catch_unwind().await.is_err() {
-            tracing::error!(
-                event = "call.panicked",
-                call = labels.call.as_str(),
-                carrier_call = labels.carrier_call.as_str()
-            );
-            // If this fails as well, it is an open call, and is closed at the next start.
-            let _ = doors.ledger.give_up(&labels.call).await;
-        }
-        drop(admitted.slot);
-        doors.switchboard.forget(&labels.carrier_call).await;
-    });
+    tokio::spawn(see_through(doors, labels, admitted.slot, carried));
     answer.send_replace(Some(document.clone()));
     document
+}
+
+/// Carries a call to its end, and frees its line.
+async fn see_through(
+    doors: Arc<Doors>,
+    labels: Arc<Labels>,
+    slot: Slot,
+    carried: impl Future<Output = ()>,
+) {
+    // One call's bug must not leave its entry, and so its callers, behind.
+    if AssertUnwindSafe(carried).catch_unwind().await.is_err() {
+        tracing::error!(
+            event = "call.panicked",
+            call = labels.call.as_str(),
+            carrier_call = labels.carrier_call.as_str()
+        );
+        // If this fails as well, it is an open call, and is closed at the next start.
+        let _ = doors.ledger.give_up(&labels.call).await;
+    }
+    drop(slot);
+    doors.switchboard.forget(&labels.carrier_call).await;
 }
 
 /// A model, as a line needs it. The configuration takes only dialects that exist.

@@ -67,27 +67,8 @@ pub fn random_rules(random: &mut Random) -> Rules {
         provider_interrupts: random.chance(50),
         lead_ms: 200 + random.below(200),
         message_ms: 100 + random.below(100),
-        model: ModelPrice {
-            text_in: audio / 8,
-            cached_text: audio / 80,
-            audio_in: audio,
-            cached_audio: audio / 80,
-            image_in: audio / 6,
-            cached_image: audio / 60,
-            text_out: audio,
-            audio_out: audio * 2,
-        },
-        transcription: match random.below(3) {
-            0 => None,
-            1 => Some(TranscriptionPrice::PerMinute(Usd::from_micros(
-                random.below(20_000),
-            ))),
-            _ => Some(TranscriptionPrice::Tokens {
-                text_in: 1_250,
-                audio_in: 3_000,
-                text_out: 5_000,
-            }),
-        },
+        model: random_price(audio),
+        transcription: random_transcription(random),
         minute: Usd::from_micros(random.below(30_000)),
         say: Usd::from_micros(random.below(3_000)),
         answer_timeout_ms: 1_000 + random.below(8_000),
@@ -166,5 +147,32 @@ fn random_abilities(random: &mut Random) -> Abilities {
         } else {
             "".into()
         },
+    }
+}
+
+fn random_price(audio: u64) -> ModelPrice {
+    ModelPrice {
+        text_in: audio / 8,
+        cached_text: audio / 80,
+        audio_in: audio,
+        cached_audio: audio / 80,
+        image_in: audio / 6,
+        cached_image: audio / 60,
+        text_out: audio,
+        audio_out: audio * 2,
+    }
+}
+
+fn random_transcription(random: &mut Random) -> Option<TranscriptionPrice> {
+    match random.below(3) {
+        0 => None,
+        1 => Some(TranscriptionPrice::PerMinute(Usd::from_micros(
+            random.below(20_000),
+        ))),
+        _ => Some(TranscriptionPrice::Tokens {
+            text_in: 1_250,
+            audio_in: 3_000,
+            text_out: 5_000,
+        }),
     }
 }

@@ -77,7 +77,7 @@ impl World {
             }
             21 => random.pick(&[
                 carrier::Event::NotTransferred,
-                carrier::Event::LegEnded { seconds: 61 },
+                carrier::Event::LegEnded { seconds: Some(61) },
                 carrier::Event::Ended { seconds: None },
                 carrier::Event::Stopped,
             ]),

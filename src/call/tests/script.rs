@@ -212,7 +212,7 @@ fn read_carrier(words: &[&str]) -> carrier::Event {
         ["lost"] => carrier::Event::Lost,
         ["not-transferred"] => carrier::Event::NotTransferred,
         ["leg-ended", seconds] => carrier::Event::LegEnded {
-            seconds: seconds.parse().unwrap(),
+            seconds: seconds.parse().ok(),
         },
         ["ended"] => carrier::Event::Ended { seconds: None },
         ["answered-by-machine"] => carrier::Event::AnsweredBy(Answerer::Machine),
@@ -277,6 +277,15 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
         ["done", response, status, tokens @ ..] => vec![read_done(response, status, tokens)],
         ["complained", gravity, code, about @ ..] => vec![read_complaint(gravity, code, about)],
         ["lost"] => vec![Event::Lost(Loss::Dropped)],
+        ["refused", code] => vec![Event::Lost(Loss::Refused(Code::new(code)))],
+        _ => read_rarer(words),
+    }
+}
+
+fn read_rarer(words: &[&str]) -> Vec<realtime::Event> {
+    use realtime::Event;
+    let id = |text: &str| Id::from(text);
+    match words {
         ["ready-until", seconds] => vec![
             Event::Created {
                 expires_at_s: Some(seconds.parse().unwrap()),
@@ -295,7 +304,6 @@ fn read_realtime(words: &[&str]) -> Vec<realtime::Event> {
             name: (*name).into(),
             arguments: arguments.join(" "),
         }],
-        ["refused", code] => vec![Event::Lost(Loss::Refused(Code::new(code)))],
         _ => panic!("{words:?}"),
     }
 }

@@ -63,10 +63,15 @@ impl<'a> Fields<'a> {
             let state = state::word(state).ok_or(Garbled("a DialCallStatus that cannot be one"))?;
             let seconds = self.get("DialCallDuration");
             let seconds = seconds.and_then(|text| text.parse().ok());
+            let talked = matches!(state, "completed" | "answered");
             Ok(Leg {
                 state: state.to_string(),
-                // Only somebody who answered has talked: the others are reported without a duration, or with one of zero.
-                seconds: seconds.unwrap_or_default(),
+                seconds: match (talked, seconds) {
+                    // A second that was begun is billed as a minute.
+                    (true, Some(seconds)) => Some(u64::max(seconds, 1)),
+                    (true, None) => None,
+                    (false, _) => Some(0),
+                },
             })
         });
         Ok(Ended {
@@ -360,9 +365,16 @@ mod tests {
         };
         assert_eq!(ended("").unwrap().leg, None);
         let talked = "&DialCallStatus=completed&DialCallDuration=61&DialCallSid=CA2";
-        assert_eq!(ended(talked), leg("completed", 61));
+        assert_eq!(ended(talked), leg("completed", Some(61)));
+        let begun = "&DialCallStatus=completed&DialCallDuration=0";
+        assert_eq!(ended(begun), leg("completed", Some(1)));
+        let untold = "&DialCallStatus=completed";
+        assert_eq!(ended(untold), leg("completed", None));
         for state in ["busy", "no-answer", "failed", "canceled"] {
-            assert_eq!(ended(&format!("&DialCallStatus={state}")), leg(state, 0));
+            assert_eq!(
+                ended(&format!("&DialCallStatus={state}")),
+                leg(state, Some(0))
+            );
         }
         assert!(ended("&DialCallStatus=%0A").is_err());
         assert!(lenient.ended(post("AccountSid=AC1")).is_err());
