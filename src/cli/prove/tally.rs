@@ -71,7 +71,14 @@ pub(super) fn carrier_bill(phone: &phone::Report, minute: Usd, say: Usd) -> Usd 
 /// Judges a call whose carrier takes so much for a started minute and for a sentence.
 pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
     let phone = &outcome.phone;
-    let invoice = outcome.billed().plus(carrier_bill(phone, minute, say));
+    let took = outcome.took;
+    let beside = (took.tools)
+        .plus(took.other_line)
+        .plus(say.times(took.sentences));
+    let invoice = outcome
+        .billed()
+        .plus(carrier_bill(phone, minute, say))
+        .plus(beside);
     let charged = outcome.settled.unwrap_or(Usd::ZERO);
     let ending = outcome.summary().and_then(|summary| summary.ending);
     let by_spend = ending.is_some_and(|ending| {
@@ -83,7 +90,7 @@ pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
     let mut broken = broken_promises(outcome);
     broken.extend(unheard(outcome));
     Seen {
-        over_cap: difference(invoice, outcome.cap),
+        over_cap: difference(invoice, outcome.allowed()),
         over_charged: difference(invoice, charged),
         used: (charged.nanos().saturating_mul(1_000))
             .checked_div(outcome.cap.nanos())
