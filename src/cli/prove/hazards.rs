@@ -132,6 +132,7 @@ const fn doors(name: &'static str, doors: Doors) -> Hazard {
 const fn may(name: &'static str, model_words: &'static str, may: May) -> Hazard {
     Hazard {
         may,
+        caller: Some(Manner::Converses),
         ..model(name, model_words)
     }
 }
@@ -256,7 +257,10 @@ pub const HAZARDS: &[Hazard] = &[
         "tool@1=look_up tool@2=look_up tool@2=order tool@3=unknown",
         CALLS,
     ),
-    may("tool-loop", "tool-loop=look_up", CALLS),
+    Hazard {
+        caller: None,
+        ..may("tool-loop", "tool-loop=look_up", CALLS)
+    },
     may(
         "tool-loop-speaks",
         "tool-loop=order tool-speech limit=answer-to-limit",
@@ -272,8 +276,8 @@ pub const HAZARDS: &[Hazard] = &[
         "tool@1=send_digits:{\"digits\":\"12*9#\"}",
         CALLS,
     ),
-    may("ends-itself", "tool@3=end_call tool-speech", CALLS),
-    may("ends-at-once", "tool@2=end_call", CALLS),
+    may("ends-itself", "tool@2=end_call tool-speech", CALLS),
+    may("ends-at-once", "tool@1=end_call", CALLS),
     Hazard {
         backup: Some("honest"),
         doors: Doors::Fickle,

@@ -9,7 +9,7 @@ use crate::sim::model::{Lost, Setup};
 const ATTEMPTS: usize = 12;
 
 /// The oldest that a session grows that is lost at a moment of its own, in milliseconds.
-const OLDEST_MS: u64 = 25_000;
+const OLDEST_MS: u64 = 18_000;
 
 /// "Going away", which is also what the provider says of a session that is too old; and "internal error".
 const CODES: [u16; 2] = [1001, 1011];
