@@ -39,7 +39,7 @@ pub fn see(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Vec<Seen>, St
     let limits = lot.settings.budget.clone();
     let callers = 1 + lot.dice.up_to(count - 1);
     let manners: Vec<_> = (HAZARDS.iter())
-        .filter(|hazard| !hazard.breaks && hazard.is_plain())
+        .filter(|hazard| !hazard.breaks && !hazard.crowd)
         .collect();
     let mut roles = Vec::new();
     for number in 0..count {

@@ -166,6 +166,7 @@ impl Lot {
             plan.settings.push(setting(key, amount));
         }
         plan.model = self.words(hazard);
+        plan.backup = hazard.backup.map(|manners| words(manners, &mut self.dice));
         plan
     }
 

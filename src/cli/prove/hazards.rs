@@ -21,6 +21,10 @@ pub enum Doors {
     SecondRefuses,
     /// The first session falls silent, and stays open.
     Mute,
+    /// The first session is lost, and nobody ever answers again.
+    Deserted,
+    /// Nobody ever answers at all: neither a word nor a refusal.
+    Dead,
     /// Sessions last from ten seconds to a minute.
     Aging,
 }
@@ -234,6 +238,8 @@ pub const HAZARDS: &[Hazard] = &[
     doors("first-refuses", Doors::FirstRefuses),
     doors("second-refuses", Doors::SecondRefuses),
     doors("falls-silent", Doors::Mute),
+    doors("deserted", Doors::Deserted),
+    doors("nobody-answers", Doors::Dead),
     Hazard {
         long: true,
         backup: None,
@@ -358,11 +364,11 @@ impl Hazard {
             && !UNSERVING.iter().any(|word| self.model.contains(word))
     }
 
-    /// Whether it can be met without a stage: it takes no more than one model's manners and one caller's.
-    pub fn is_plain(&self) -> bool {
+    /// Whether it can be met without a stage: it takes no more than the manners of models and of a caller.
+    pub fn is_for_sockets(&self) -> bool {
         let May { call, transfer, .. } = self.may;
-        let alone = self.backup.is_none() && self.doors == Doors::Open;
-        !self.crowd && alone && !call && !transfer && self.ear == Listens::Not
+        let plain = self.doors == Doors::Open && self.ear == Listens::Not && !self.long;
+        !self.crowd && plain && !call && !transfer
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn prove(calls: u64, seed: u64) -> Tally {
     let bound = || {
         HAZARDS
             .iter()
-            .filter(|hazard| !hazard.breaks && hazard.is_plain())
+            .filter(|hazard| !hazard.breaks && hazard.is_for_sockets())
     };
     let turns = (0..calls).zip(bound().cycle());
     for (number, hazard) in turns {

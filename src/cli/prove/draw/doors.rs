@@ -36,6 +36,8 @@ pub fn draw(doors: Doors, setups: Vec<Setup>, dice: &mut Dice) -> Vec<Vec<Dialle
         }
         (Doors::FirstRefuses, 0) | (Doors::SecondRefuses, 1) => vec![Dialled::Status(401)],
         (Doors::SecondRefuses, _) => vec![lost(setup, dice), Dialled::Status(503)],
+        (Doors::Dead, _) | (Doors::Deserted, 1..) => vec![Dialled::Silence],
+        (Doors::Deserted, 0) => vec![lost(setup, dice), Dialled::Silence],
         (Doors::Mute, 0) => {
             let mut manners = patient(setup, dice);
             manners.mute_ms = Some(dice.up_to(OLDEST_MS));

@@ -240,14 +240,16 @@ impl Desk {
         use crate::realtime::Command;
         for output in outputs {
             match output {
-                Output::Realtime(Command::Close) if call.phase() == Phase::Talking => {
-                    self.alone = Some(now);
+                Output::Realtime(Command::Close)
+                    if matches!(call.phase(), Phase::Connecting | Phase::Talking) =>
+                {
+                    self.alone.get_or_insert(now);
                 }
                 Output::TakeOver
                 | Output::Sound { .. }
                 | Output::Close(_)
                 | Output::Carrier(carrier::Command::Close | carrier::Command::LastWords(_)) => {
-                    let since = self.alone.take();
+                    let since = self.alone.take().filter(|_| self.is_listened_to());
                     let ms = since.map_or(0, |since| now.since(since));
                     if ms > ALONE_MS {
                         self.broken
@@ -257,6 +259,11 @@ impl Desk {
                 _ => {}
             }
         }
+    }
+
+    /// The caller was answered, and has not hung up.
+    fn is_listened_to(&self) -> bool {
+        self.phone.answered_ms().is_some() && self.phone.ended().is_none()
     }
 
     pub(super) fn outcome(self, phone: Report) -> Outcome {
