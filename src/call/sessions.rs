@@ -141,10 +141,8 @@ impl Call {
         self.sessions.lost_at = Some(self.now);
         self.close_session(out);
         out.push(Output::Realtime(ToModel::Close));
-        if self.phase == Phase::Talking {
-            let at = self.now.plus(self.rules.margins.moment_ms);
-            self.timers.set(Timer::Moment, at);
-        }
+        let at = self.now.plus(self.rules.margins.moment_ms);
+        self.timers.set(Timer::Moment, at);
         match &self.sessions.standby {
             Some(standby) if standby.ready => self.take_over(out),
             Some(_) => {}

@@ -245,6 +245,10 @@ impl Desk {
                 {
                     self.alone.get_or_insert(now);
                 }
+                // What had come of its last answer is still being heard.
+                Output::Carrier(carrier::Command::Play { .. }) if self.alone.is_some() => {
+                    self.alone = Some(now);
+                }
                 Output::TakeOver
                 | Output::Sound { .. }
                 | Output::Close(_)
