@@ -31,6 +31,32 @@ fn no_call_costs_more_than_its_cap_or_than_it_was_charged() {
 }
 
 #[test]
+fn what_is_called_a_hazard_is_really_met() {
+    let met = [
+        ("lost-anyhow", &["model-lost", "renewed lost"][..]),
+        ("short-sessions", &["renewed age"]),
+        ("cheaper", &["renewed cheaper"]),
+        ("tools", &["tool done", "tool late", "tool misfit"]),
+        ("ends-itself", &["agent-hung-up"]),
+        (
+            "transfers-silently",
+            &["transferring", "transferred", "leg"],
+        ),
+        ("transfers-at-the-edge", &["transferred", "not-transferred"]),
+        ("confirms", &["overheard"]),
+        ("holds", &["held", "resumed"]),
+    ];
+    let named = met.map(|(name, _)| hazards::find(name).expect("is there"));
+    let proof = prove(&named, 40 * 9, 1);
+    for ((hazard, tally), (_, words)) in proof.tallies.iter().zip(met) {
+        for word in words {
+            let times = tally.happened.get(*word);
+            assert!(times.is_some(), "{}: never {word}", hazard.name);
+        }
+    }
+}
+
+#[test]
 fn a_model_that_breaks_an_assumption_is_told_apart_and_does_not_fail_the_run() {
     let overrun = hazards::find("overrun").expect("is there");
     let proof = prove(&[overrun], 8, 1);

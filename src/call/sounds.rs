@@ -20,8 +20,14 @@ pub enum Sound {
 impl Call {
     /// Nobody has held the floor for a while: the caller is asked for patience, once nothing else is being heard.
     pub(super) fn ask_for_patience(&mut self, out: &mut Vec<Output>) {
-        if !self.sessions.is_waited_for() || self.phase != Phase::Talking {
+        let waits = matches!(self.phase, Phase::Connecting | Phase::Talking);
+        if !self.sessions.is_waited_for() || !waits {
             return;
+        }
+        if self.answered.is_none() {
+            // There is nobody to hear it yet.
+            let at = self.now.plus(self.rules.margins.moment_ms);
+            return self.timers.set(Timer::Moment, at);
         }
         if self.playback.is_audible(self.now) {
             let at = self.playback.dry_at().max(self.now.plus(100));

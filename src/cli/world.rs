@@ -7,7 +7,7 @@ use crate::app::Server;
 use crate::config;
 use crate::pricing::BUILT_IN;
 use crate::sim::model::serve::ModelServer;
-use crate::sim::model::{Behaviour, Setup};
+use crate::sim::model::{Behaviour, Invoice, Setup};
 use crate::sim::phone::call::Wires;
 use crate::sim::phone::rest::RestServer;
 use crate::sim::phone::{self, report::Report};
@@ -31,6 +31,8 @@ pub struct Plan {
     pub model: String,
     /// Nobody answers at the model's address.
     pub model_unreachable: bool,
+    /// The manners of a second model, `[model.backup]`; `None`: there is none.
+    pub backup: Option<String>,
     /// The only key that the model accepts; any, unless it says.
     pub accept_key: Option<String>,
     /// Settings over the ordinary ones: the agent's, with `cap.` before those of a cap; the model's, `turn_detection.`
@@ -45,7 +47,7 @@ pub struct Plan {
 }
 
 /// The settings of an ordinary world.
-fn text(listen: SocketAddr, model: SocketAddr, rest: &str) -> String {
+fn text(models: &[&str], listen: SocketAddr, model: SocketAddr, rest: &str) -> String {
     format!(
         r#"
 [server]
@@ -58,7 +60,7 @@ url = "ws://{model}/v1/realtime"
 model = "gpt-realtime-2.1"
 [agent.desk]
 numbers = ["*"]
-models = ["main"]
+models = {models:?}
 instructions = "You answer the phone. Say that you are an automated assistant."
 greeting = "Greet the caller and ask how you can help."
 [agent.desk.cap]
@@ -73,6 +75,25 @@ agent_day_usd = 900
 caller_day_usd = 900
 "#
     )
+}
+
+/// The second model, of a plan that has one. Its address is set over this one.
+const BACKUP: &str = r#"
+[model.backup]
+url = "ws://127.0.0.1:1/v1/realtime"
+model = "gpt-realtime-2.1-mini"
+"#;
+
+impl Plan {
+    /// The same plan, with the address that its second model listens at.
+    pub fn with_backup_at(&self, address: Option<SocketAddr>) -> Plan {
+        let mut plan = self.clone();
+        if let Some(address) = address {
+            let url = format!("ws://{address}/v1/realtime");
+            plan.settings.push(("model.backup.url".to_string(), url));
+        }
+        plan
+    }
 }
 
 /// Settings of a plan that begin with these stand where they say.
@@ -111,7 +132,11 @@ pub fn settings(
 
 /// The configuration's file of a planned world; what the plan has set besides is in the [`variables`].
 pub fn file(plan: &Plan, listen: SocketAddr, model: SocketAddr, rest: &str) -> String {
-    text(listen, model, rest) + &plan.more
+    let (models, more) = match plan.backup {
+        None => (&["main"][..], ""),
+        Some(_) => (&["main", "backup"][..], BACKUP),
+    };
+    text(models, listen, model, rest) + more + &plan.more
 }
 
 /// The environment of a planned world's server.
@@ -159,10 +184,12 @@ pub struct World {
     pub model: ModelServer,
     /// The carrier's REST API.
     pub rest: RestServer,
+    /// The second model, where the plan has one.
+    pub backup: Option<ModelServer>,
     wires: Wires,
     calls: AtomicU64,
     _folder: Folder,
-    stop_model: oneshot::Sender<()>,
+    stop_models: Vec<oneshot::Sender<()>>,
 }
 
 impl World {
@@ -173,9 +200,12 @@ impl World {
     pub async fn start(plan: &Plan) -> Result<World, String> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (model_listener, model_address) = listen(any).await?;
+        let (backup_listener, backup_address) = listen(any).await?;
         let (listener, address) = listen(plan.listen.unwrap_or(any)).await?;
         let rest = RestServer::start(ACCOUNT, AUTH_TOKEN).await?;
-        let mut settings = settings(plan, address, model_address, rest.base())?;
+        let backup_address = plan.backup.as_ref().map(|_| backup_address);
+        let own = plan.with_backup_at(backup_address);
+        let mut settings = settings(&own, address, model_address, rest.base())?;
         let folder = Folder::new()?;
         settings.ledger.path = plan
             .ledger
@@ -187,15 +217,14 @@ impl World {
         let mut setup = model_setup(&plan.model)?;
         setup.accept_key.clone_from(&plan.accept_key);
         let model = ModelServer::new(setup, false);
-        let (stop_model, stopped) = oneshot::channel();
+        let backup = plan.backup.as_deref().map(model_setup).transpose()?;
+        let backup = backup.map(|setup| ModelServer::new(setup, false));
+        let mut stop_models = Vec::new();
         if !plan.model_unreachable {
-            let model = model.clone();
-            tokio::spawn(async move {
-                let until = async {
-                    let _ = stopped.await;
-                };
-                model.serve(model_listener, until).await;
-            });
+            stop_models.push(serve(&model, model_listener));
+        }
+        if let Some(backup) = &backup {
+            stop_models.push(serve(backup, backup_listener));
         }
         let wires = Wires::new()?;
         rest.call_over(&wires);
@@ -203,12 +232,19 @@ impl World {
         Ok(World {
             server,
             model,
+            backup,
             rest,
             wires,
             calls: AtomicU64::new(0),
             _folder: folder,
-            stop_model,
+            stop_models,
         })
+    }
+
+    /// What the models bill, session by session.
+    pub fn invoices(&self) -> Vec<Invoice> {
+        let backup = self.backup.iter().flat_map(ModelServer::invoices);
+        self.model.invoices().into_iter().chain(backup).collect()
     }
 
     /// A phone that will call the server: a caller of its own, with a call of its own.
@@ -241,7 +277,9 @@ impl World {
     /// Stops all three, politely. Tells how many calls had to be cut off.
     pub async fn stop(self) -> usize {
         let cut_off = self.server.drain(std::future::pending()).await;
-        let _ = self.stop_model.send(());
+        for stop in self.stop_models {
+            let _ = stop.send(());
+        }
         cut_off
     }
 }
@@ -274,6 +312,19 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// Lets a model answer, until what comes back is used or dropped.
+fn serve(model: &ModelServer, listener: TcpListener) -> oneshot::Sender<()> {
+    let (stop, stopped) = oneshot::channel();
+    let model = model.clone();
+    tokio::spawn(async move {
+        let until = async {
+            let _ = stopped.await;
+        };
+        model.serve(listener, until).await;
+    });
+    stop
 }
 
 async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {

@@ -192,7 +192,7 @@ pub async fn ended(
     }
     let sentence = match listed {
         // The two have said goodbye to each other.
-        _ if leg.is_some_and(|leg| leg.seconds > 0) => None,
+        _ if leg.is_some_and(|leg| leg.seconds != Some(0)) => None,
         Some(listed) => listed.last_words.get().cloned().flatten(),
         // A call that was settled has nothing left to pay a sentence with; one that was lost was charged for it.
         None if doors.ledger.has_ended(&carrier_call).await => None,

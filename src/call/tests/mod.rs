@@ -4,4 +4,5 @@ mod edge;
 mod ends;
 mod money;
 mod script;
+mod sessions;
 mod talk;

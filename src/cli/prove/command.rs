@@ -220,6 +220,10 @@ impl Proof {
             for (why, count) in all.silences() {
                 writeln!(out, "  {why:<28}{count:>8}")?;
             }
+            writeln!(out, "\nwhat happened besides talking:")?;
+            for (word, count) in &all.happened {
+                writeln!(out, "  {word:<28}{count:>8}")?;
+            }
             writeln!(out, "\n{}", self.farewells().told())?;
         }
         if !broken.is_empty() {

@@ -6,7 +6,7 @@
 use super::Outcome;
 use super::draw::{Lot, between, pick};
 use super::hazards::{HAZARDS, Hazard};
-use super::stage::{Role, Stage};
+use super::stage::Stage;
 use super::tally::{Seen, carrier_bill, seen};
 use crate::budget;
 use crate::pricing::PriceBook;
@@ -47,15 +47,11 @@ pub fn see(hazard: &Hazard, book: &PriceBook, seed: u64) -> Result<Vec<Seen>, St
         let mut phone = Stage::phone(number + 1);
         phone.seed = lot.dice.roll() >> 32;
         phone.from = format!("+1415555{:04}", 1 + lot.dice.up_to(callers - 1));
-        lot.caller(own, &mut phone);
-        roles.push(Role {
-            rings_ms: lot.dice.up_to(ALL_RUNG_MS),
-            phone,
-            model: Some(lot.model(own)?),
-        });
+        let rings_ms = lot.dice.up_to(ALL_RUNG_MS);
+        roles.push(lot.role(own, phone, rings_ms)?);
     }
     let from: Vec<String> = roles.iter().map(|role| role.phone.from.clone()).collect();
-    let stage = Stage::of(lot.settings, None)?;
+    let stage = Stage::of(lot.settings)?;
     let outcomes = stage.call_all(roles)?;
     let mut all: Vec<Seen> = (outcomes.iter())
         .map(|outcome| seen(outcome, lot.minute, lot.say))

@@ -4,8 +4,11 @@
 //! the smallest that the settings allow up to two dollars, and how long everything lasts. The same hazard and the same seed are the
 //! same call for ever.
 
+mod doors;
+mod extras;
+
 use super::hazards::{Hazard, MANNERS, Manner};
-use super::stage::Stage;
+use super::stage::{Beside, Dialled, Role, Stage};
 use crate::admission::Agent;
 use crate::call::rules::{Cap, Rules};
 use crate::cli::world::{self, Plan};
@@ -13,7 +16,7 @@ use crate::config;
 use crate::pricing::PriceBook;
 use crate::sim::dice::Dice;
 use crate::sim::phone::{self, Act, Line, Step, When};
-use crate::sim::{model, voice};
+use crate::sim::voice;
 use crate::units::Usd;
 use std::sync::{Arc, OnceLock};
 
@@ -48,6 +51,8 @@ pub struct Lot {
     pub minute: Usd,
     /// What it takes for a sentence.
     pub say: Usd,
+    /// What the agent has besides models.
+    pub beside: Beside,
 }
 
 impl Lot {
@@ -68,7 +73,11 @@ impl Lot {
         let mut dice = Dice::new(Dice::new(name).roll());
         let (per_minute, media) = (up_to(&mut dice, 40_000), up_to(&mut dice, 8_000));
         let say = up_to(&mut dice, 10_000);
+        let longest_ms = longest_ms.or_else(|| hazard.long.then(|| 40_000 + dice.up_to(140_000)));
         let mut settings = agent(&mut dice, book, longest_ms);
+        if hazard.backup.is_some() {
+            settings.extend(backup(&mut dice, book));
+        }
         settings.extend([
             setting("carrier.twilio.per_minute_usd", per_minute),
             setting("carrier.twilio.media_per_minute_usd", media),
@@ -77,11 +86,18 @@ impl Lot {
         ]);
         let plan = Plan {
             settings,
+            backup: hazard.backup.map(str::to_string),
             ..Plan::default()
         };
         let mut settings = Stage::settings(&plan)?;
+        let beside = extras::beside(hazard, &mut dice);
+        let renewal = extras::renewal(hazard, &mut dice);
+        let agents = settings.agents.iter();
+        settings.agents = agents
+            .map(|agent| extras::able(agent, &beside, renewal))
+            .collect();
         let models = settings.agents.iter().flat_map(|agent| &agent.models);
-        let smallest = models.map(|model| model.smallest_cap).max();
+        let smallest = models.map(|model| model.rules.smallest_cap()).max();
         let smallest = smallest.ok_or("the plan has no model")?;
         let cap = between(&mut dice, smallest, LARGEST_CAP.max(smallest));
         let agents = settings.agents.iter();
@@ -94,6 +110,7 @@ impl Lot {
             cap,
             minute: per_minute.plus(media),
             say,
+            beside,
         })
     }
 
@@ -104,14 +121,41 @@ impl Lot {
         lasts_ms.unwrap_or(0)
     }
 
-    /// Draws how the model behaves.
+    /// Draws how the models behave, and what becomes of the attempts to reach them.
     ///
     /// # Errors
     /// A hazard in words that the simulator does not know.
-    pub fn model(&mut self, hazard: &Hazard) -> Result<model::Setup, String> {
-        let mut model = world::model_setup(&self.words(hazard))?;
-        model.cache = self.dice.up_to(1) == 0;
-        Ok(model)
+    pub fn models(&mut self, hazard: &Hazard) -> Result<Vec<Vec<Dialled>>, String> {
+        let mut setup = world::model_setup(&self.words(hazard))?;
+        setup.cache = self.dice.up_to(1) == 0;
+        let mut setups = vec![setup];
+        if let Some(manners) = hazard.backup {
+            let words = words(manners, &mut self.dice);
+            setups.push(world::model_setup(&words)?);
+        }
+        Ok(doors::draw(hazard.doors, setups, &mut self.dice))
+    }
+
+    /// Somebody who calls at this moment, and all that they meet.
+    ///
+    /// # Errors
+    /// As [`Lot::models`].
+    pub fn role(
+        &mut self,
+        hazard: &Hazard,
+        mut phone: phone::Setup,
+        rings_ms: u64,
+    ) -> Result<Role, String> {
+        let models = self.models(hazard)?;
+        self.caller(hazard, &mut phone);
+        let mut beside = self.beside.clone();
+        beside.seed = self.dice.roll();
+        Ok(Role {
+            rings_ms,
+            phone,
+            models,
+            beside,
+        })
     }
 
     /// The plan with its cap, and with how the model behaves: for a server that reads it anew.
@@ -122,12 +166,13 @@ impl Lot {
             plan.settings.push(setting(key, amount));
         }
         plan.model = self.words(hazard);
+        plan.backup = hazard.backup.map(|manners| words(manners, &mut self.dice));
         plan
     }
 
     /// Draws how the model behaves, in the simulator's words.
     pub fn words(&mut self, hazard: &Hazard) -> String {
-        words(hazard, &mut self.dice)
+        words(hazard.model, &mut self.dice)
     }
 
     /// Draws what the caller does, and how good the line is.
@@ -145,8 +190,7 @@ impl Lot {
 /// A call, ready to be made.
 pub struct Drawn {
     stage: Stage,
-    model: model::Setup,
-    phone: phone::Setup,
+    role: Role,
     /// What the carrier really takes for a started minute.
     pub minute: Usd,
     /// What it takes for a sentence.
@@ -163,14 +207,11 @@ impl Drawn {
         if hazard.poor {
             lot.settings.budget.caller_day = between(&mut lot.dice, lot.smallest, lot.cap);
         }
-        let model = lot.model(hazard)?;
-        let mut phone = Stage::phone(seed);
-        lot.caller(hazard, &mut phone);
+        let role = lot.role(hazard, Stage::phone(seed), 0)?;
         let (minute, say) = (lot.minute, lot.say);
         Ok(Drawn {
-            stage: Stage::of(lot.settings, None)?,
-            model,
-            phone,
+            stage: Stage::of(lot.settings)?,
+            role,
             minute,
             say,
         })
@@ -181,7 +222,7 @@ impl Drawn {
     /// # Errors
     /// Says where a call that never ends was stuck.
     pub fn make(self) -> Result<super::Outcome, String> {
-        self.stage.call_with(self.phone, Some(self.model))
+        self.stage.call_as(self.role)
     }
 }
 
@@ -273,6 +314,19 @@ fn agent(dice: &mut Dice, book: &PriceBook, longest_ms: Option<u64>) -> Vec<(Str
     ]
 }
 
+/// The agent's second model: oftener than not a cheap one.
+fn backup(dice: &mut Dice, book: &PriceBook) -> Vec<(String, String)> {
+    let names: Vec<&String> = book.models.keys().collect();
+    let model = match dice.up_to(2) {
+        0 => names[pick(dice, names.len())].as_str(),
+        _ => "gpt-realtime-2.1-mini",
+    };
+    vec![
+        setting("model.backup.model", model),
+        setting("model.backup.max_output_tokens", within(dice, 160, 4_096)),
+    ]
+}
+
 /// An index below `count`.
 pub(super) fn pick(dice: &mut Dice, count: usize) -> usize {
     let most = u64::try_from(count.saturating_sub(1)).unwrap_or(0);
@@ -280,7 +334,7 @@ pub(super) fn pick(dice: &mut Dice, count: usize) -> usize {
 }
 
 /// How the model behaves: an ordinary pace, and then what the hazard says.
-fn words(hazard: &Hazard, dice: &mut Dice) -> String {
+fn words(manners: &str, dice: &mut Dice) -> String {
     let mut words = format!(
         "latency={}ms speed={}x greeting={}ms goodbye={}ms",
         100 + dice.up_to(1_000),
@@ -295,7 +349,7 @@ fn words(hazard: &Hazard, dice: &mut Dice) -> String {
     if dice.up_to(3) == 0 {
         words += " limit=answer-to-limit";
     }
-    words + " " + &hazard.model.replace("{}", &dice.up_to(20_000).to_string())
+    words + " " + &manners.replace("{}", &dice.up_to(20_000).to_string())
 }
 
 fn line(dice: &mut Dice) -> Line {

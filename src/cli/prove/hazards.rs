@@ -3,6 +3,54 @@
 //! A hazard that keeps the assumptions of the cap (`docs/money.md`) may cost a caller patience, and never a cent more than the cap.
 //! One that breaks an assumption cannot be held to that: of it we want to know how soon it is seen, and how dear it was.
 
+use super::stage::Listens;
+
+/// What becomes of attempts to reach a model, and of the sessions that come of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doors {
+    /// A session each time, with the manners that the hazard says.
+    #[default]
+    Open,
+    /// Anything: no session, or one that is lost in any way at any moment.
+    Fickle,
+    /// The first session is lost; then the server is busy for a while.
+    Busy,
+    /// The first model turns us away, from the first attempt on.
+    FirstRefuses,
+    /// The first model's only session is lost, and the second one turns us away.
+    SecondRefuses,
+    /// The first session falls silent, and stays open.
+    Mute,
+    /// The first session is lost, and nobody ever answers again.
+    Deserted,
+    /// Nobody ever answers at all: neither a word nor a refusal.
+    Dead,
+    /// Sessions last from ten seconds to a minute.
+    Aging,
+}
+
+/// What a model may do besides talking.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct May {
+    /// Call functions, some of which take a price, press keys and end the call.
+    pub call: bool,
+    /// Hand the caller over to somebody else.
+    pub transfer: bool,
+    /// At the edge of the budget, whoever that is takes the caller over.
+    pub fall_back: bool,
+}
+
+const CALLS: May = May {
+    call: true,
+    transfer: false,
+    fall_back: false,
+};
+
+const TRANSFERS: May = May {
+    transfer: true,
+    ..CALLS
+};
+
 /// How a caller behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -44,6 +92,16 @@ pub struct Hazard {
     pub crowd: bool,
     /// Whether it breaks an assumption of the cap.
     pub breaks: bool,
+    /// The manners of a second model, as those of the first; `None`: there is only one.
+    pub backup: Option<&'static str>,
+    /// What becomes of attempts to reach a model.
+    pub doors: Doors,
+    /// What the model may do besides talking.
+    pub may: May,
+    /// What an ear of our own is good for.
+    pub ear: Listens,
+    /// Whether calls last long enough for a session to grow old.
+    pub long: bool,
 }
 
 const fn model(name: &'static str, model: &'static str) -> Hazard {
@@ -55,6 +113,31 @@ const fn model(name: &'static str, model: &'static str) -> Hazard {
         poor: false,
         crowd: false,
         breaks: false,
+        backup: None,
+        doors: Doors::Open,
+        may: May {
+            call: false,
+            transfer: false,
+            fall_back: false,
+        },
+        ear: Listens::Not,
+        long: false,
+    }
+}
+
+const fn doors(name: &'static str, doors: Doors) -> Hazard {
+    Hazard {
+        doors,
+        backup: Some("honest"),
+        ..model(name, "honest")
+    }
+}
+
+const fn may(name: &'static str, model_words: &'static str, may: May) -> Hazard {
+    Hazard {
+        may,
+        caller: Some(Manner::Converses),
+        ..model(name, model_words)
     }
 }
 
@@ -137,6 +220,118 @@ pub const HAZARDS: &[Hazard] = &[
         poor: true,
         ..model("small-budget", "honest")
     },
+    doors("lost-anyhow", Doors::Fickle),
+    Hazard {
+        backup: None,
+        ..doors("lost-alone", Doors::Fickle)
+    },
+    Hazard {
+        poor: true,
+        backup: Some("heavy limit=answer-to-limit"),
+        ..doors("lost-and-poor", Doors::Fickle)
+    },
+    Hazard {
+        long: true,
+        ..doors("lost-often", Doors::Fickle)
+    },
+    doors("busy-at-redial", Doors::Busy),
+    doors("first-refuses", Doors::FirstRefuses),
+    doors("second-refuses", Doors::SecondRefuses),
+    doors("falls-silent", Doors::Mute),
+    doors("deserted", Doors::Deserted),
+    doors("nobody-answers", Doors::Dead),
+    Hazard {
+        long: true,
+        backup: None,
+        ..doors("short-sessions", Doors::Aging)
+    },
+    Hazard {
+        long: true,
+        doors: Doors::Aging,
+        ..model("short-sessions-heavy", "heavy limit=answer-to-limit")
+    },
+    Hazard {
+        backup: Some("honest"),
+        ..model("cheaper", "limit=answer-to-limit")
+    },
+    Hazard {
+        backup: Some("drop=at:{}ms limit=answer-to-limit"),
+        ..model("cheaper-dies", "limit=answer-to-limit")
+    },
+    may(
+        "tools",
+        "tool@1=look_up tool@2=look_up tool@2=order tool@3=unknown",
+        CALLS,
+    ),
+    Hazard {
+        caller: None,
+        ..may("tool-loop", "tool-loop=look_up", CALLS)
+    },
+    may(
+        "tool-loop-speaks",
+        "tool-loop=order tool-speech limit=answer-to-limit",
+        CALLS,
+    ),
+    may(
+        "tool-loop-heavy",
+        "heavy tool-loop=look_up usage=late:{}ms",
+        CALLS,
+    ),
+    may(
+        "presses-keys",
+        "tool@1=send_digits:{\"digits\":\"12*9#\"}",
+        CALLS,
+    ),
+    may("ends-itself", "tool@2=end_call tool-speech", CALLS),
+    may("ends-at-once", "tool@1=end_call", CALLS),
+    Hazard {
+        backup: Some("honest"),
+        doors: Doors::Fickle,
+        ..may("tools-and-losses", "tool-loop=look_up tool-speech", CALLS)
+    },
+    may(
+        "transfers",
+        "tool@2=transfer:{\"to\":\"desk\"} tool-speech",
+        TRANSFERS,
+    ),
+    may(
+        "transfers-silently",
+        "tool@1=transfer:{\"to\":\"desk\"}",
+        TRANSFERS,
+    ),
+    Hazard {
+        poor: true,
+        ..may(
+            "transfers-poor",
+            "tool@1=transfer:{\"to\":\"desk\"} tool-speech",
+            TRANSFERS,
+        )
+    },
+    may(
+        "transfers-at-the-edge",
+        "limit=answer-to-limit",
+        May {
+            fall_back: true,
+            ..TRANSFERS
+        },
+    ),
+    Hazard {
+        doors: Doors::Fickle,
+        backup: Some("honest"),
+        ..may(
+            "transfers-and-losses",
+            "tool@2=transfer:{\"to\":\"desk\"}",
+            TRANSFERS,
+        )
+    },
+    Hazard {
+        ear: Listens::Mostly,
+        ..model("confirms", "limit=answer-to-limit")
+    },
+    Hazard {
+        ear: Listens::Holds,
+        ..model("holds", "limit=answer-to-limit")
+    },
     Hazard {
         crowd: true,
         ..model("crowd", "honest")
@@ -162,7 +357,18 @@ const UNSERVING: [&str; 9] = [
 impl Hazard {
     /// Whether its model says goodbye when it is asked to.
     pub fn serves_goodbyes(&self) -> bool {
-        !self.crowd && !self.breaks && !UNSERVING.iter().any(|word| self.model.contains(word))
+        let stays = self.doors == Doors::Open && self.backup.is_none() && !self.may.transfer;
+        !self.crowd
+            && !self.breaks
+            && stays
+            && !UNSERVING.iter().any(|word| self.model.contains(word))
+    }
+
+    /// Whether it can be met without a stage: it takes no more than the manners of models and of a caller.
+    pub fn is_for_sockets(&self) -> bool {
+        let May { call, transfer, .. } = self.may;
+        let plain = self.doors == Doors::Open && self.ear == Listens::Not && !self.long;
+        !self.crowd && plain && !call && !transfer
     }
 }
 

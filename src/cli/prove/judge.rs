@@ -33,14 +33,22 @@ pub fn broken_promises(outcome: &Outcome) -> Vec<String> {
         format!("the facts add up to ${recorded}, and the call cost ${spent}"),
     );
     must(
-        spent <= outcome.cap,
-        format!("the call cost ${spent}, with a cap of ${}", outcome.cap),
+        spent <= outcome.allowed(),
+        format!(
+            "the call cost ${spent}, with a cap of ${}",
+            outcome.allowed()
+        ),
     );
     if let Some(summary) = outcome.summary() {
         let (settled, billed) = (outcome.settled, outcome.billed());
         must(
             settled == Some(spent),
             format!("the budgets were told {settled:?}, and the call cost ${spent}"),
+        );
+        let (took, tools) = (outcome.took, summary.cost.tools);
+        must(
+            took.tools <= tools,
+            format!("functions took ${}, and we counted ${tools}", took.tools),
         );
         let counted = summary.cost.model.plus(summary.cost.transcription);
         must(

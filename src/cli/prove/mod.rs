@@ -42,6 +42,8 @@ pub struct Outcome {
     pub requests: Vec<Recorded>,
     /// What the model bills, session by session.
     pub invoices: Vec<Invoice>,
+    /// What functions and a transfer took, by their own count.
+    pub took: stage::Took,
     /// Invariants of the core that did not hold, in words; nobody looks at them over sockets.
     pub broken: Vec<String>,
 }
@@ -59,6 +61,11 @@ impl Outcome {
     pub fn spent(&self) -> Usd {
         self.summary()
             .map_or(Usd::ZERO, |summary| summary.cost.total())
+    }
+
+    /// What it may have cost: its cap, and what a transfer may take beside that, where one was asked for.
+    pub fn allowed(&self) -> Usd {
+        self.cap.plus(self.took.apart)
     }
 
     /// What the model's side bills for it, by its own arithmetic.

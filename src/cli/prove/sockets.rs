@@ -2,6 +2,7 @@
 
 use super::draw::Lot;
 use super::hazards::{HAZARDS, Hazard};
+use super::stage::Took;
 use super::tally::{Seen, Tally, seen};
 use super::{Load, Outcome, cast, plan};
 use crate::call::record::What;
@@ -44,7 +45,7 @@ pub async fn prove(calls: u64, seed: u64) -> Tally {
     let bound = || {
         HAZARDS
             .iter()
-            .filter(|hazard| !hazard.breaks && !hazard.crowd)
+            .filter(|hazard| !hazard.breaks && hazard.is_for_sockets())
     };
     let turns = (0..calls).zip(bound().cycle());
     for (number, hazard) in turns {
@@ -149,7 +150,8 @@ impl Collected {
             settled: self.ended.then(|| world.server.budget.spent()),
             phone,
             requests: world.rest.requests(),
-            invoices: world.model.invoices(),
+            invoices: world.invoices(),
+            took: Took::default(),
             broken: Vec::new(),
         }
     }

@@ -4,23 +4,31 @@
 //! follows from it happens in the same moment. Between the parties are the server's own codecs, signatures, documents, gate and budgets,
 //! so a call that goes well here can only go wrong over sockets because of the sockets.
 
+mod beside;
 mod desk;
+mod doors;
+mod house;
 
 use super::Outcome;
-use crate::admission::{self, Admission, Admitted, Refused, new_token};
+use crate::admission::Admission;
 use crate::bridge::dial::{DialError, Step};
-use crate::bridge::line::{self, Line};
+use crate::bridge::line::Line;
 use crate::budget::Budget;
 use crate::call::Input;
-use crate::carrier::{self, CARRIERS, Carrier, Document, Event, Garbled, Request, Unwelcome};
+use crate::carrier::{self, CARRIERS, Carrier, Document, Event, Garbled};
 use crate::cli::world::{self, Plan};
 use crate::config;
 use crate::realtime::Loss;
 use crate::sim::model;
-use crate::sim::phone::{self, Out, Phone, Report};
+use crate::sim::phone::{self, Out, Report};
 use crate::units::{CallTime, Id, Secret};
+use beside::Taking;
+pub use beside::{Beside, Listens, Took};
 pub use desk::Role;
 use desk::{Desk, Later};
+use doors::path_of;
+use house::{Attempt, Place};
+pub use house::{Dialled, Manners};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
@@ -29,6 +37,7 @@ use std::sync::Arc;
 /// Where the server would listen, the model be, and the carrier's API be. Nobody ever connects to them.
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 const MODEL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2);
+const BACKUP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4);
 const REST: &str = "http://127.0.0.1:3";
 
 /// So many steps in a row in which no time passes: somebody turns in a circle.
@@ -42,7 +51,7 @@ pub struct Stage {
     auth_token: Secret,
     admission: Admission,
     budget: Arc<Budget>,
-    model: Option<model::Setup>,
+    models: Vec<Vec<Dialled>>,
 }
 
 impl Stage {
@@ -52,8 +61,17 @@ impl Stage {
     /// The plan's settings that make no sense.
     pub fn new(plan: &Plan) -> Result<Stage, String> {
         let model = world::model_setup(&plan.model)?;
-        let model = (!plan.model_unreachable).then_some(model);
-        Stage::of(Stage::settings(plan)?, model)
+        let model = match plan.model_unreachable {
+            true => Dialled::Nobody,
+            false => Dialled::at_once(model),
+        };
+        let mut models = vec![vec![model]];
+        if let Some(words) = &plan.backup {
+            models.push(vec![Dialled::at_once(world::model_setup(words)?)]);
+        }
+        let mut stage = Stage::of(Stage::settings(plan)?)?;
+        stage.models = models;
+        Ok(stage)
     }
 
     /// The settings that [`world::World`] would have over sockets.
@@ -61,14 +79,15 @@ impl Stage {
     /// # Errors
     /// The plan's settings that make no sense.
     pub fn settings(plan: &Plan) -> Result<config::Settings, String> {
-        world::settings(plan, SERVER, MODEL, REST)
+        let backup = plan.backup.as_ref().map(|_| BACKUP);
+        world::settings(&plan.with_backup_at(backup), SERVER, MODEL, REST)
     }
 
-    /// A stage with these settings; without a model, nobody answers at its address.
+    /// A stage with these settings, on which nobody answers at a model's address.
     ///
     /// # Errors
     /// Settings without a carrier that is known.
-    pub fn of(settings: config::Settings, model: Option<model::Setup>) -> Result<Stage, String> {
+    pub fn of(settings: config::Settings) -> Result<Stage, String> {
         let config::Settings {
             carriers,
             agents,
@@ -92,7 +111,7 @@ impl Stage {
             carrier: Arc::from(new(own)),
             admission: Admission::new(agents, limits, budget.clone()),
             budget,
-            model,
+            models: Vec::new(),
         })
     }
 
@@ -111,23 +130,23 @@ impl Stage {
     /// # Errors
     /// Says where a call that never ends was stuck.
     pub fn call(&self, setup: phone::Setup) -> Result<Outcome, String> {
-        self.call_with(setup, self.model.clone())
+        self.call_as(Role::of(setup, self.models.clone()))
     }
 
-    /// Makes a call with a model of its own; `None`: nobody answers at its address.
+    /// Makes a call with a model of its own.
     ///
     /// # Errors
     /// Says where a call that never ends was stuck.
-    pub fn call_with(
-        &self,
-        setup: phone::Setup,
-        model: Option<model::Setup>,
-    ) -> Result<Outcome, String> {
-        let mut outcomes = self.call_all(vec![Role {
-            rings_ms: 0,
-            phone: setup,
-            model,
-        }])?;
+    pub fn call_with(&self, setup: phone::Setup, model: model::Setup) -> Result<Outcome, String> {
+        self.call_as(Role::of(setup, vec![vec![Dialled::at_once(model)]]))
+    }
+
+    /// Makes a call with models of its own, and whatever is beside them.
+    ///
+    /// # Errors
+    /// Says where a call that never ends was stuck.
+    pub fn call_as(&self, role: Role) -> Result<Outcome, String> {
+        let mut outcomes = self.call_all(vec![role])?;
         outcomes.pop().ok_or_else(|| "nobody called".to_string())
     }
 
@@ -177,9 +196,8 @@ impl<'a> Show<'a> {
         let call = role.phone.call_sid.clone();
         let seed = role.phone.seed;
         let api = desk::Api::new(REST, &stage.account, &stage.auth_token, &call);
-        let mut desk = Desk::new(Phone::new(role.phone), api, role.model, seed);
-        desk.now_ms = role.rings_ms;
-        desk.phone.start(role.rings_ms);
+        let mut desk = Desk::new(role, api, seed);
+        desk.phone.start(desk.now_ms);
         Show {
             stage,
             carrier_call: Id::from(call.as_str()),
@@ -235,7 +253,7 @@ impl<'a> Show<'a> {
         [
             core_ms,
             self.desk.phone.deadline(),
-            self.desk.model_deadline(),
+            self.desk.house.deadline(),
             self.desk.later.next_ms(),
         ]
         .into_iter()
@@ -253,15 +271,15 @@ impl<'a> Show<'a> {
             line.handle(now, Input::Wake, &mut self.desk);
         }
         self.desk.phone.wake(now_ms);
-        self.desk.wake_model();
+        self.desk.house.wake(now_ms);
     }
 
     /// Does the next thing of this moment; `false` when there is none.
     fn step(&mut self) -> bool {
         if let Some(out) = self.desk.phone.poll() {
             self.phone_wants(out);
-        } else if let Some(out) = self.desk.model_says() {
-            self.model_said(out);
+        } else if let Some((place, out)) = self.desk.house.says(self.desk.now_ms) {
+            self.model_said(place, out);
         } else if let Some(later) = self.desk.later.due(self.desk.now_ms) {
             self.is_due(later);
         } else if let Some(verdict) = self.desk.verdicts.pop_front() {
@@ -322,151 +340,71 @@ impl<'a> Show<'a> {
         }
     }
 
-    fn model_said(&mut self, out: model::Out) {
+    fn model_said(&mut self, place: Place, out: model::Out) {
         let now = self.now();
-        let closed = !matches!(out, model::Out::Text(_));
-        if closed {
-            self.desk.model_closed();
+        if !matches!(out, model::Out::Text(_)) {
+            self.desk.house.close(place, self.desk.now_ms);
         }
         let Some(line) = self.line.as_mut().filter(|_| self.desk.over.is_none()) else {
             return;
         };
-        match out {
-            model::Out::Text(frame) => line.model_frame(now, &frame, &mut self.desk),
-            model::Out::Close { code, reason } => {
-                line.model_closed(now, Some(code), &reason, &mut self.desk);
+        let desk = &mut self.desk;
+        match (place, out) {
+            (Place::Floor, model::Out::Text(frame)) => line.model_frame(now, &frame, desk),
+            (Place::Floor, model::Out::Close { code, reason }) => {
+                line.model_closed(now, Some(code), &reason, desk);
             }
-            model::Out::Drop => line.model_closed(now, None, "", &mut self.desk),
+            (Place::Floor, model::Out::Drop) => line.model_closed(now, None, "", desk),
+            (Place::Standby, model::Out::Text(frame)) => line.standby_frame(now, &frame, desk),
+            (Place::Standby, model::Out::Close { code, reason }) => {
+                line.standby_closed(now, Some(code), &reason, desk);
+            }
+            (Place::Standby, model::Out::Drop) => line.standby_closed(now, None, "", desk),
         }
     }
 
     fn is_due(&mut self, later: Later) {
         match later {
             Later::Rest(request) => self.desk.request(&request),
-            Later::Dial(address) => {
-                let dialled = self.desk.dial(&address);
-                let now = self.now();
-                let Some(line) = self.line.as_mut().filter(|_| self.desk.over.is_none()) else {
-                    return;
-                };
-                match dialled {
-                    Ok(()) => {}
-                    Err(Some(status)) => line.model_refused(now, status, &mut self.desk),
-                    Err(None) => {
-                        let told = DialError::Failed(Step::Tcp).to_string();
-                        line.model_lost(now, Loss::Unreachable(told), &mut self.desk);
-                    }
+            Later::Arrive(attempt) => self.arrived(attempt),
+            Later::Tool(result) => self.tell(Input::Tool(result)),
+            Later::Ear(heard) => self.tell(Input::Ear(heard)),
+            Later::Taken(taking, transfer) => self.handed_over(&taking, &transfer),
+            Later::Parted => self.desk.part(),
+            Later::Told(event) => self.tell(Input::Carrier(event)),
+        }
+    }
+
+    fn arrived(&mut self, attempt: Attempt) {
+        let place = attempt.place;
+        let arrived = self.desk.house.arrive(attempt, self.desk.now_ms);
+        let now = self.now();
+        let Some(line) = self.line.as_mut().filter(|_| self.desk.over.is_none()) else {
+            return;
+        };
+        let desk = &mut self.desk;
+        let unreachable = || Loss::Unreachable(DialError::Failed(Step::Tcp).to_string());
+        match (place, arrived) {
+            (_, None | Some(Ok(()))) => {}
+            (Place::Floor, Some(Err(Some(status)))) => line.model_refused(now, status, desk),
+            (Place::Floor, Some(Err(None))) => line.model_lost(now, unreachable(), desk),
+            (Place::Standby, Some(Err(Some(status)))) => line.standby_refused(now, status, desk),
+            (Place::Standby, Some(Err(None))) => line.standby_lost(now, unreachable(), desk),
+        }
+    }
+
+    /// The carrier hands the caller over, or does not. From then on its own phone is out of the play: the two talk unheard.
+    fn handed_over(&mut self, taking: &Taking, transfer: &carrier::Transfer) {
+        match taking {
+            Taking::Lost => {}
+            Taking::Taken if self.desk.phone.ended().is_none() => self.desk.take(transfer),
+            Taking::Taken | Taking::Refused => {
+                self.tell(Input::Carrier(Event::NotTransferred));
+                // Of a caller who has hung up meanwhile, the carrier says so.
+                if self.desk.phone.ended().is_some() {
+                    self.tell(Input::Carrier(Event::Ended { seconds: None }));
                 }
             }
-        }
-    }
-
-    /// Answers the carrier's request, as the doors of the server do.
-    fn http(&mut self, url: &str, headers: &[(&'static str, String)], body: &str) -> (u16, String) {
-        let Some(door) = self.door(url) else {
-            return (404, String::new());
-        };
-        let header = |name: &str| find(headers, name);
-        let request = Request {
-            method: "POST",
-            path_and_query: path_of(url),
-            body: body.as_bytes(),
-            header: &header,
-        };
-        let carrier = self.stage.carrier.clone();
-        let answer = match door.as_str() {
-            "voice" => carrier.offer(request).map(|offer| self.offered(&offer)),
-            "ended" => carrier
-                .ended(request)
-                .map(|_| carrier.farewell(self.desk.last_words.as_deref())),
-            "status" => {
-                return match carrier.status(request) {
-                    Ok(_) => (204, String::new()),
-                    Err(unwelcome) => turned_away(&unwelcome),
-                };
-            }
-            _ => return (404, String::new()),
-        };
-        match answer {
-            Ok(document) => (200, document.body),
-            Err(unwelcome) => turned_away(&unwelcome),
-        }
-    }
-
-    fn door(&self, url: &str) -> Option<String> {
-        let own = format!("/{}/", self.stage.name);
-        path_of(url).strip_prefix(&own).map(str::to_owned)
-    }
-
-    fn offered(&mut self, offer: &carrier::Offer) -> Document {
-        if let Some(document) = &self.document {
-            return document.clone();
-        }
-        let carrier = self.stage.carrier.clone();
-        let document = match self.stage.admission.admit(offer) {
-            Ok(admitted) => self.begin(admitted),
-            Err(Refused {
-                redirect: Some(url),
-                ..
-            }) => carrier.redirect(&url),
-            Err(Refused { redirect: None, .. }) => carrier.reject(),
-        };
-        self.document = Some(document.clone());
-        document
-    }
-
-    /// The call begins: its time zero is the answer to its webhook.
-    fn begin(&mut self, admitted: Admitted) -> Document {
-        let Admitted {
-            ticket,
-            agent,
-            model,
-            grant,
-            slot,
-            ..
-        } = admitted;
-        let carrier = self.stage.carrier.clone();
-        self.token = new_token();
-        let document = carrier.connect(&self.token);
-        self.desk.cap = ticket.rules.spend.end;
-        self.desk.grant = Some(grant);
-        self.desk.slot = Some(slot);
-        self.began_ms = self.desk.now_ms;
-        let call = self.carrier_call.clone();
-        let of_model = |model: &admission::Model| line::Model::of(&model.session, model.dialect);
-        let Some(first) = of_model(&model) else {
-            return carrier.reject();
-        };
-        let others = agent.models[1..].iter().filter_map(of_model).collect();
-        self.line = Some(Line::new(
-            ticket,
-            carrier,
-            call,
-            first,
-            others,
-            agent.moment.clone(),
-        ));
-        self.tell(Input::Wake);
-        document
-    }
-
-    /// The HTTP status that the handshake of a media stream is answered with.
-    fn handshake(&self, url: &str, headers: &[(&'static str, String)]) -> u16 {
-        let header = |name: &str| find(headers, name);
-        let request = Request {
-            method: "GET",
-            path_and_query: path_of(url),
-            body: &[],
-            header: &header,
-        };
-        let named = self.door(url);
-        let named = named
-            .as_deref()
-            .and_then(|door| door.strip_prefix("media/"));
-        let fits = named == Some(&*self.token) && self.is_live() && self.stream.is_none();
-        match self.stage.carrier.handshake(request) {
-            Ok(()) if fits => 101,
-            _ => 403,
         }
     }
 
@@ -476,22 +414,7 @@ impl<'a> Show<'a> {
     }
 }
 
-fn turned_away(unwelcome: &Unwelcome) -> (u16, String) {
-    match unwelcome {
-        Unwelcome::Forged(_) => (403, String::new()),
-        Unwelcome::Garbled(Garbled(what)) => (400, (*what).to_string()),
-    }
-}
-
-fn find<'a>(headers: &'a [(&'static str, String)], wanted: &str) -> Option<&'a str> {
-    let named = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    named.map(|(_, value)| value.as_str())
-}
-
-/// Everything from the first `/` behind the host.
-fn path_of(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    url[host..].find('/').map_or("/", |at| &url[host + at..])
+/// Which of the agent's models lives at this address.
+fn model_at(url: &str) -> usize {
+    usize::from(url.contains(&BACKUP.to_string()))
 }

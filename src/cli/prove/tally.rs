@@ -36,6 +36,8 @@ pub struct Seen {
     pub refused: bool,
     /// Of a call that was wound up while the caller stayed: whether the model's goodbye was heard whole, or what became of it.
     pub farewell: Option<Result<(), String>>,
+    /// What happened besides talking, in words.
+    pub happened: Vec<String>,
     /// What was promised of every call and did not hold, in words.
     pub broken: Vec<String>,
 }
@@ -71,7 +73,14 @@ pub(super) fn carrier_bill(phone: &phone::Report, minute: Usd, say: Usd) -> Usd 
 /// Judges a call whose carrier takes so much for a started minute and for a sentence.
 pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
     let phone = &outcome.phone;
-    let invoice = outcome.billed().plus(carrier_bill(phone, minute, say));
+    let took = outcome.took;
+    let beside = (took.tools)
+        .plus(took.other_line)
+        .plus(say.times(took.sentences));
+    let invoice = outcome
+        .billed()
+        .plus(carrier_bill(phone, minute, say))
+        .plus(beside);
     let charged = outcome.settled.unwrap_or(Usd::ZERO);
     let ending = outcome.summary().and_then(|summary| summary.ending);
     let by_spend = ending.is_some_and(|ending| {
@@ -83,7 +92,7 @@ pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
     let mut broken = broken_promises(outcome);
     broken.extend(unheard(outcome));
     Seen {
-        over_cap: difference(invoice, outcome.cap),
+        over_cap: difference(invoice, outcome.allowed()),
         over_charged: difference(invoice, charged),
         used: (charged.nanos().saturating_mul(1_000))
             .checked_div(outcome.cap.nanos())
@@ -93,7 +102,29 @@ pub(super) fn seen(outcome: &Outcome, minute: Usd, say: Usd) -> Seen {
         lasted_ms: phone.duration_ms,
         refused: outcome.facts.is_empty(),
         farewell: farewell(outcome),
+        happened: outcome.facts.iter().filter_map(beyond_talk).collect(),
         broken,
+    }
+}
+
+/// What shows that a hazard was really met: one that nobody meets proves nothing.
+fn beyond_talk(fact: &Fact) -> Option<String> {
+    let word = fact.what.word();
+    match &fact.what {
+        What::Renewed { why, .. } => Some(format!("{word} {}", why.word())),
+        What::Tool { outcome, .. } => Some(format!("{word} {}", outcome.word())),
+        What::Ended(summary) if summary.ending == Some(Ending::AgentHungUp) => {
+            Some("agent-hung-up".to_string())
+        }
+        What::Overheard
+        | What::Held(_)
+        | What::Resumed { .. }
+        | What::Transferring { .. }
+        | What::Transferred
+        | What::NotTransferred
+        | What::Leg { .. }
+        | What::ModelLost(_) => Some(word.to_string()),
+        _ => None,
     }
 }
 
@@ -179,6 +210,8 @@ pub struct Tally {
     pub broken: u64,
     /// What became of the goodbyes of calls that were wound up.
     pub farewells: Farewells,
+    /// What happened besides talking, with how often.
+    pub happened: BTreeMap<String, u64>,
     used: Vec<u64>,
     model: u64,
     carrier: u64,
@@ -273,6 +306,9 @@ impl Tally {
             self.over_cap = self.over_cap.max(Some(seen.over_cap));
             self.over_charged = self.over_charged.max(Some(seen.over_charged));
         }
+        for word in seen.happened {
+            *self.happened.entry(word).or_default() += 1;
+        }
         self.used.extend(seen.used);
         self.noticed.extend(seen.noticed);
         match seen.goodbye {
@@ -312,6 +348,9 @@ impl Tally {
         self.dearer += other.dearer;
         self.undercharged += other.undercharged;
         self.broken += other.broken;
+        for (word, count) in other.happened {
+            *self.happened.entry(word).or_default() += count;
+        }
         self.used.extend(other.used);
         self.model += other.model;
         self.carrier += other.carrier;

@@ -293,7 +293,7 @@ fn talk(row: &Row, seed: u64) -> Result<Talked, String> {
             act: Act::Say(draw::speech(&mut dice, speech_ms)),
         });
     }
-    let outcome = stage.call_with(phone, Some(model))?;
+    let outcome = stage.call_with(phone, model)?;
     Ok(talked(row.talk, &outcome))
 }
 

@@ -3,23 +3,28 @@
 //! It is to the core what the server's own desk is, with values in the place of sockets. The core's promises are checked here, input
 //! by input, because here everything passes that the core is told and decides.
 
+use super::beside::{Beside, Besides, Taking};
+use super::house::{Attempt, Dialled, House, Place};
 use crate::admission::Slot;
+use crate::audio::ear::Heard;
 use crate::bridge::line::Outside;
 use crate::budget::Grant;
 use crate::call::invariants::Checker;
 use crate::call::record::{Ending, Fact};
-use crate::call::tools::ToolCall;
+use crate::call::tools::{ToolCall, ToolResult};
 use crate::call::words::Told;
-use crate::call::{Ask, Call, Input, Output, Verdict};
-use crate::carrier::RestRequest;
+use crate::call::{Ask, Call, Input, Output, Phase, Verdict};
+use crate::carrier::{self, RestRequest, Transfer};
 use crate::cli::prove::Outcome;
-use crate::realtime::Address;
-use crate::sim::model::{self, Model};
+use crate::realtime::{self, Address};
 use crate::sim::phone::rest::Rest;
-use crate::sim::phone::{self, Phone, Report};
+use crate::sim::phone::{self, Order, Phone, Report};
 use crate::units::{CallTime, Secret, Usd};
 use base64_simd::STANDARD;
 use std::collections::{BTreeMap, VecDeque};
+
+/// The longest that a caller whose model is gone is left without a word, in milliseconds.
+const ALONE_MS: u64 = 12_000;
 
 /// The close code for "done".
 const NORMAL: u16 = 1000;
@@ -30,14 +35,39 @@ pub struct Role {
     pub rings_ms: u64,
     /// Who calls.
     pub phone: phone::Setup,
-    /// The model that answers; `None`: nobody does.
-    pub model: Option<model::Setup>,
+    /// Of each of the agent's models, what becomes of the attempts to reach it; the last fate is that of all that follow.
+    pub models: Vec<Vec<Dialled>>,
+    /// What else there is.
+    pub beside: Beside,
+}
+
+impl Role {
+    /// Somebody who calls at once, and has nothing but models.
+    pub fn of(phone: phone::Setup, models: Vec<Vec<Dialled>>) -> Role {
+        Role {
+            rings_ms: 0,
+            phone,
+            models,
+            beside: Beside::default(),
+        }
+    }
 }
 
 /// What is to be done at a moment to come.
 pub(super) enum Later {
-    Dial(Address),
+    /// An attempt to reach a model comes to its end.
+    Arrive(Attempt),
     Rest(RestRequest),
+    /// A function answers.
+    Tool(ToolResult),
+    /// Our own ear has heard something.
+    Ear(Heard),
+    /// The carrier hands the caller over, or does not.
+    Taken(Taking, Transfer),
+    /// The caller and whoever they were handed to are parted.
+    Parted,
+    /// The carrier says so.
+    Told(carrier::Event),
 }
 
 /// What is to be done, by the moment it is due.
@@ -97,16 +127,10 @@ impl Api {
     }
 }
 
-/// One session with the model.
-struct Session {
-    opened_ms: u64,
-    model: Model,
-    open: bool,
-}
-
 /// Everything around the core.
 pub(super) struct Desk {
     pub(super) now_ms: u64,
+    rang_ms: u64,
     pub(super) phone: Phone,
     pub(super) api: Api,
     pub(super) later: Agenda,
@@ -117,9 +141,10 @@ pub(super) struct Desk {
     pub(super) slot: Option<Slot>,
     pub(super) carrier_open: bool,
     pub(super) over: Option<Ending>,
-    setup: Option<model::Setup>,
-    seed: u64,
-    sessions: Vec<Session>,
+    pub(super) house: House,
+    besides: Besides,
+    /// Since when nobody holds the floor, and the caller has not been told anything.
+    alone: Option<CallTime>,
     settled: Option<Usd>,
     facts: Vec<Fact>,
     checker: Checker,
@@ -128,10 +153,11 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(phone: Phone, api: Api, setup: Option<model::Setup>, seed: u64) -> Self {
+    pub(super) fn new(role: Role, api: Api, seed: u64) -> Self {
         Desk {
-            now_ms: 0,
-            phone,
+            now_ms: role.rings_ms,
+            rang_ms: role.rings_ms,
+            phone: Phone::new(role.phone),
             api,
             later: Agenda::default(),
             verdicts: VecDeque::new(),
@@ -141,9 +167,9 @@ impl Desk {
             slot: None,
             carrier_open: false,
             over: None,
-            setup,
-            seed,
-            sessions: Vec::new(),
+            house: House::new(role.models, seed),
+            besides: Besides::new(role.beside),
+            alone: None,
             settled: None,
             facts: Vec::new(),
             checker: Checker::default(),
@@ -152,55 +178,37 @@ impl Desk {
         }
     }
 
-    /// Opens a session: an HTTP status that refused it is the error, or `None` when nobody was there.
-    pub(super) fn dial(&mut self, address: &Address) -> Result<(), Option<u16>> {
-        let setup = self.setup.clone().ok_or(None)?;
-        let mut model = Model::new(setup, self.seed + self.sessions.len() as u64);
-        let header = |wanted: &str| {
-            let mut headers = address.headers.iter();
-            let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            found.map(|(_, value)| value.reveal())
-        };
-        let key = header("authorization").or_else(|| header("api-key"));
-        let beta = header("openai-beta").is_some();
-        model.connect(0, super::path_of(&address.url), key, beta)?;
-        self.model_closed();
-        self.sessions.push(Session {
-            opened_ms: self.now_ms,
-            model,
-            open: true,
-        });
-        Ok(())
-    }
-
-    fn session(&mut self) -> Option<(&mut Model, u64)> {
-        let now_ms = self.now_ms;
-        let session = self.sessions.last_mut().filter(|session| session.open)?;
-        Some((&mut session.model, now_ms - session.opened_ms))
-    }
-
-    pub(super) fn model_deadline(&self) -> Option<u64> {
-        let session = self.sessions.last().filter(|session| session.open)?;
-        Some(session.opened_ms + session.model.deadline()?)
-    }
-
-    pub(super) fn wake_model(&mut self) {
-        if let Some((model, at_ms)) = self.session() {
-            model.wake(at_ms);
+    fn dial(&mut self, place: Place, address: &Address) {
+        let model = super::model_at(&address.url);
+        if let Some((after_ms, attempt)) = self.house.dial(place, model, address, self.now_ms) {
+            self.later
+                .add(self.now_ms + after_ms, Later::Arrive(attempt));
         }
     }
 
-    pub(super) fn model_says(&mut self) -> Option<model::Out> {
-        self.session().and_then(|(model, _)| model.poll())
+    /// The carrier takes the caller over: the stream stops, and the two talk unheard.
+    pub(super) fn take(&mut self, transfer: &Transfer) {
+        let since_ms = self
+            .phone
+            .answered_ms()
+            .map_or(self.now_ms, |at| self.rang_ms + at);
+        let ends_ms = self.besides.taken(transfer, since_ms, self.now_ms);
+        self.phone.order(self.now_ms, Order::Complete);
+        self.later.add(ends_ms, Later::Parted);
     }
 
-    /// The model's socket is closed, by whomever.
-    pub(super) fn model_closed(&mut self) {
-        if let Some((model, at_ms)) = self.session() {
-            model.hang_up(at_ms);
+    /// The two are parted, by whomever.
+    pub(super) fn part(&mut self) {
+        let (leg, ended) = self.besides.parted(self.now_ms);
+        if let Some((after_ms, seconds)) = leg {
+            let event = carrier::Event::LegEnded {
+                seconds: Some(seconds),
+            };
+            self.later.add(self.now_ms + after_ms, Later::Told(event));
         }
-        if let Some(session) = self.sessions.last_mut() {
-            session.open = false;
+        if let Some(after_ms) = ended {
+            let event = carrier::Event::Ended { seconds: None };
+            self.later.add(self.now_ms + after_ms, Later::Told(event));
         }
     }
 
@@ -212,6 +220,10 @@ impl Desk {
 
     /// Asks the carrier's API.
     pub(super) fn request(&mut self, request: &RestRequest) {
+        let ends = (request.form.iter()).any(|(_, value)| value == "completed");
+        if ends && self.besides.is_away() {
+            return self.part();
+        }
         let Some(path) = request.url.strip_prefix(self.api.base) else {
             return;
         };
@@ -225,15 +237,53 @@ impl Desk {
         }
     }
 
+    /// A caller whose model is gone hears something soon: another one, or a word of patience, or why the call ends.
+    fn look_whether_alone(&mut self, call: &Call, now: CallTime, outputs: &[Output]) {
+        use crate::realtime::Command;
+        for output in outputs {
+            match output {
+                Output::Realtime(Command::Close)
+                    if matches!(call.phase(), Phase::Connecting | Phase::Talking) =>
+                {
+                    self.alone.get_or_insert(now);
+                }
+                // What had come of its last answer is still being heard.
+                Output::Carrier(carrier::Command::Play { .. }) if self.alone.is_some() => {
+                    self.alone = Some(now);
+                }
+                Output::TakeOver
+                | Output::Sound { .. }
+                | Output::Close(_)
+                | Output::Carrier(carrier::Command::Close | carrier::Command::LastWords(_)) => {
+                    let since = self.alone.take().filter(|_| self.is_listened_to());
+                    let ms = since.map_or(0, |since| now.since(since));
+                    if ms > ALONE_MS {
+                        self.broken
+                            .push(format!("at {now}: nobody had spoken for {ms} ms"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The caller was answered, and has not hung up.
+    fn is_listened_to(&self) -> bool {
+        self.phone.answered_ms().is_some() && self.phone.ended().is_none()
+    }
+
     pub(super) fn outcome(self, phone: Report) -> Outcome {
-        let invoices = self.sessions.iter();
+        let mut phone = phone;
+        let took = self.besides.took;
+        phone.billed_minutes = phone.billed_minutes.max(took.minutes);
         Outcome {
             facts: self.facts,
             cap: self.cap,
             settled: self.settled,
             phone,
             requests: self.api.rest.requests().to_vec(),
-            invoices: invoices.map(|session| session.model.invoice()).collect(),
+            invoices: self.house.invoices(),
+            took,
             broken: self.broken,
         }
     }
@@ -247,31 +297,40 @@ impl Outside for Desk {
     }
 
     fn to_model(&mut self, frame: &str) {
-        if let Some((model, at_ms)) = self.session() {
-            model.receive(at_ms, frame);
-        }
+        self.house.receive(Place::Floor, self.now_ms, frame);
     }
 
     fn open_model(&mut self, address: Address) {
-        self.later.add(self.now_ms, Later::Dial(address));
+        self.dial(Place::Floor, &address);
     }
 
-    fn open_standby(&mut self, _address: Address) {}
+    fn close_model(&mut self) {
+        self.house.close(Place::Floor, self.now_ms);
+    }
 
-    fn to_standby(&mut self, _frame: &str) {}
+    fn open_standby(&mut self, address: Address) {
+        self.dial(Place::Standby, &address);
+    }
 
-    fn close_standby(&mut self) {}
+    fn to_standby(&mut self, frame: &str) {
+        self.house.receive(Place::Standby, self.now_ms, frame);
+    }
 
-    fn take_over(&mut self) {}
+    fn close_standby(&mut self) {
+        self.house.close(Place::Standby, self.now_ms);
+    }
 
-    fn transfer(&mut self, _request: RestRequest) {}
+    fn take_over(&mut self) {
+        self.house.take_over(self.now_ms);
+    }
 
-    fn tool(&mut self, _call: ToolCall) {}
+    fn tool(&mut self, call: ToolCall) {
+        for (after_ms, result) in self.besides.call(&call) {
+            self.later.add(self.now_ms + after_ms, Later::Tool(result));
+        }
+    }
 
     fn transcript(&mut self, _told: Told) {}
-
-    // As in the server, an open socket is closed when the call is over or another one has been opened.
-    fn close_model(&mut self) {}
 
     fn close_carrier(&mut self) {
         self.close_carrier_with(NORMAL);
@@ -279,6 +338,9 @@ impl Outside for Desk {
 
     // The phone sees a normal close: how a server words its complaints is seen over sockets.
     fn carrier_garbled(&mut self, _: &'static str) {}
+
+    // Whom the caller is handed over to is played here, not by the phone.
+    fn transfer(&mut self, _: RestRequest) {}
 
     fn rest(&mut self, request: RestRequest, after_ms: u64) {
         self.later.add(self.now_ms + after_ms, Later::Rest(request));
@@ -311,10 +373,19 @@ impl Outside for Desk {
     fn over(&mut self, ending: Ending) {
         self.over = Some(ending);
         self.slot = None;
-        self.model_closed();
+        self.house.close(Place::Floor, self.now_ms);
+        self.house.close(Place::Standby, self.now_ms);
     }
 
     fn told(&mut self, now: CallTime, input: &Input) {
+        let heard = match input {
+            Input::Realtime(realtime::Event::SpeechStarted) => self.besides.hears(true),
+            Input::Realtime(realtime::Event::SpeechStopped) => self.besides.hears(false),
+            _ => Vec::new(),
+        };
+        for (after_ms, heard) in heard {
+            self.later.add(self.now_ms + after_ms, Later::Ear(heard));
+        }
         self.input = Some((now, input.clone()));
     }
 
@@ -326,5 +397,13 @@ impl Outside for Desk {
             self.broken
                 .push(format!("at {now}, after {input:?}: {what}"));
         }
+        for output in outputs {
+            if let Output::Carrier(carrier::Command::Transfer(transfer)) = output {
+                let (after_ms, taking) = self.besides.asked();
+                let taken = Later::Taken(taking, transfer.clone());
+                self.later.add(self.now_ms + after_ms, taken);
+            }
+        }
+        self.look_whether_alone(call, now, outputs);
     }
 }
