@@ -8,5 +8,7 @@
 mod house;
 #[path = "talk/interruptions.rs"]
 mod interruptions;
+#[path = "talk/losses.rs"]
+mod losses;
 #[path = "talk/party.rs"]
 mod party;

@@ -21,17 +21,12 @@ const FRAME_MS: i64 = 20;
 /// What is cut and what the model is told of it leave the server together; so near they arrive.
 const TOGETHER_MS: i64 = 80;
 
-/// Cuts in now while the agent talks, now while it is about to.
+/// Speaks again at any time after the last words: while the agent is about to talk, when it just begins, or in the middle.
 fn script(dice: &mut Dice) -> Vec<Step> {
     let mut script: Vec<Step> = (0..40)
         .map(|_| {
-            let when = match dice.up_to(3) {
-                0 => When::Follows {
-                    after_ms: 260 + dice.up_to(500),
-                },
-                _ => When::Interrupts {
-                    after_ms: dice.up_to(2_000),
-                },
+            let when = When::Follows {
+                after_ms: 260 + dice.up_to(2_300),
             };
             says(when, 300 + dice.up_to(300), dice.roll())
         })
@@ -112,6 +107,8 @@ fn look(n: usize, talked: &Talked, most_ms: i64) -> Vec<Interruption> {
         assert!(!matches!(what, What::Complained(_)), "{n}: {what:?}");
     }
     let clears = &talked.report.clears;
+    // The caller may have hung up while the last `clear` was on its way.
+    let end = talked.at(talked.report.answered_ms.unwrap_or(0) + TALK_MS - 200);
     let mut found = Vec::new();
     for clear in clears {
         nothing_is_heard_afterwards(n, talked, clear);
@@ -135,6 +132,9 @@ fn look(n: usize, talked: &Talked, most_ms: i64) -> Vec<Interruption> {
         let (heard_at, _) = heard.expect("the caller was heard");
         // Both clocks count whole milliseconds, so it is never told shorter than it was.
         let clear_ms = millis(*heard_at, talked.at(clear.came_ms)) + 1;
+        if millis(talked.at(clear.came_ms), end) <= 0 {
+            continue;
+        }
         found.push(Interruption {
             error_ms,
             clear_ms,
@@ -142,7 +142,8 @@ fn look(n: usize, talked: &Talked, most_ms: i64) -> Vec<Interruption> {
         });
     }
     let cuts = noted.iter();
-    let cuts = cuts.filter(|(_, what)| matches!(what, What::Truncated { .. }));
+    let cuts =
+        cuts.filter(|(at, what)| matches!(what, What::Truncated { .. }) && millis(*at, end) > 0);
     let truncated = found.iter().filter(|cut| !cut.deleted).count();
     assert_eq!(cuts.count(), truncated, "{n}: each cut belongs to a clear");
     found
