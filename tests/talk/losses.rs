@@ -287,6 +287,10 @@ fn the_context_was_kept(n: usize, talked: &Talked) {
             .noted
             .iter()
             .any(|note| matches!(note.what, What::Asked));
+        if lives && !missing.is_empty() {
+            for m in &talked.report.timeline { println!("{m}"); }
+            for d in &talked.diaries { println!("--"); for x in &d.noted { println!("{} {:?}", millis(talked.began, d.began) + x.at_ms as i64, x.what); } }
+        }
         assert!(
             !lives || missing.is_empty(),
             "{n}: {missing:?} of {all:?} were not told: {told:?}"
