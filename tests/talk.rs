@@ -8,7 +8,11 @@
 mod house;
 #[path = "talk/interruptions.rs"]
 mod interruptions;
+#[path = "talk/last_words.rs"]
+mod last_words;
 #[path = "talk/losses.rs"]
 mod losses;
 #[path = "talk/party.rs"]
 mod party;
+#[path = "talk/renewals.rs"]
+mod renewals;

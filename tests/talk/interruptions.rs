@@ -2,6 +2,7 @@
 
 use super::house::House;
 use super::party::{self, Figures, Ringing, Talked, hangs_up, item_of, millis, says};
+use super::renewals::MINUTES;
 use ringfence::sim::dice::Dice;
 use ringfence::sim::model::diary::What;
 use ringfence::sim::phone::playout::Cleared;
@@ -62,7 +63,7 @@ async fn five_hundred_interruptions_leave_in_the_models_memory_what_was_heard() 
     let began = Instant::now();
     let settings = [("turn_detection.silence_duration_ms", "200")];
     let manners = "greeting=8s answer=8s latency=150ms";
-    let house = party::house(manners, &settings, LINES.len() * CALLS, "").await;
+    let house = party::house(manners, &settings, LINES.len() * CALLS, MINUTES).await;
     let calls: Vec<Ringing> = (0..LINES.len() * CALLS)
         .map(|n| {
             let setup = phone(&house, n as u64 + 1, LINES[n / CALLS]);

@@ -1,6 +1,7 @@
 //! Two hundred losses of the model at random moments of ordinary talk.
 
 use super::party::{self, Figures, Ringing, Talked, hangs_up, item_of, millis, says};
+use super::renewals::MINUTES;
 use ringfence::audio::moment;
 use ringfence::call::record::Ending;
 use ringfence::sim::dice::Dice;
@@ -59,8 +60,8 @@ async fn strikes(model: ringfence::sim::model::serve::ModelServer, agent: usize)
 async fn two_hundred_lost_models_are_replaced_in_two_seconds_and_the_talk_goes_on() {
     let began = Instant::now();
     let settings = [("turn_detection.silence_duration_ms", "300")];
-    let manners = "greeting=1500ms answer=1500ms latency=250ms transcription=late:400ms";
-    let house = party::house(manners, &settings, CALLS, "").await;
+    let manners = "greeting=1500ms answer=1500ms latency=250ms speed=1.5x transcription=late:400ms";
+    let house = party::house(manners, &settings, CALLS, MINUTES).await;
     let calls: Vec<_> = (0..CALLS)
         .map(|agent| {
             let mut setup: phone::Setup = house.world.phone();
@@ -110,20 +111,24 @@ async fn two_hundred_lost_models_are_replaced_in_two_seconds_and_the_talk_goes_o
 }
 
 /// It ended as the caller wanted, within its cap, and paid no less than it was billed.
-fn the_call_was_kept(n: usize, talked: &Talked) {
+pub fn the_call_was_kept(n: usize, talked: &Talked) {
+    the_call_was_kept_until(n, talked, Ending::CallerHungUp);
+    assert!(
+        talked.report.says.is_empty(),
+        "{n}: {:?}",
+        talked.report.says
+    );
+}
+
+/// The same, of a call that ends in another way.
+pub fn the_call_was_kept_until(n: usize, talked: &Talked, ending: Ending) {
     let (report, summary) = (&talked.report, &talked.summary);
     let told = || {
         let moments = report.timeline.iter().map(ToString::to_string);
         moments.collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(
-        summary.ending,
-        Some(Ending::CallerHungUp),
-        "{n}: {}",
-        told()
-    );
+    assert_eq!(summary.ending, Some(ending), "{n}: {}", told());
     assert!(report.violations.is_empty(), "{n}: {}", told());
-    assert!(report.says.is_empty(), "{n}: {}", told());
     let paid = summary.cost.model.plus(summary.cost.transcription);
     let billed: u64 = talked
         .diaries
@@ -287,10 +292,6 @@ fn the_context_was_kept(n: usize, talked: &Talked) {
             .noted
             .iter()
             .any(|note| matches!(note.what, What::Asked));
-        if lives && !missing.is_empty() {
-            for m in &talked.report.timeline { println!("{m}"); }
-            for d in &talked.diaries { println!("--"); for x in &d.noted { println!("{} {:?}", millis(talked.began, d.began) + x.at_ms as i64, x.what); } }
-        }
         assert!(
             !lives || missing.is_empty(),
             "{n}: {missing:?} of {all:?} were not told: {told:?}"

@@ -10,8 +10,8 @@ use ringfence::sim::voice::speech;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A house with so many agents. `line` is added to each of them, as a part of the configuration.
-pub async fn house(model: &str, settings: &[(&str, &str)], agents: usize, line: &str) -> House {
+/// A house with so many agents, whose cap on duration is this.
+pub async fn house(model: &str, settings: &[(&str, &str)], agents: usize, duration: &str) -> House {
     let mut plan = plan(&format!("diary {model}"), settings);
     for agent in 0..agents {
         let (number, instructions) = (number(agent), instructions(agent));
@@ -24,9 +24,8 @@ instructions = "{instructions}"
 greeting = "Greet the caller and ask how you can help."
 [agent.c{agent}.cap]
 spend = {{ warn = 4.50, end = 5.00 }}
-duration = {{ warn = "4m", end = "5m" }}
-{}"#,
-            line.replace("AGENT", &format!("agent.c{agent}"))
+duration = {duration}
+"#
         );
     }
     House::open(&plan).await
