@@ -14,7 +14,7 @@ const GOODBYE_MS: u64 = 2_000;
 /// The cap on duration, so that the goodbye begins some seconds before.
 const SHORT: &str = r#"{ warn = "5s", end = "30s" }"#;
 /// When a session is lost: around the goodbye.
-const LOST_MS: (u64, u64) = (8_000, 14_000);
+const LOST_MS: (u64, u64) = (11_000, 9_000);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_words_are_heard_whole_with_losses_and_renewals_around_them() {

@@ -8,6 +8,8 @@ use ringfence::sim::phone::report::Report;
 use ringfence::sim::phone::{Act, Setup, Step, When, call};
 use ringfence::sim::voice::speech;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A house with so many agents, whose cap on duration is this.
@@ -190,5 +192,51 @@ impl fmt::Display for Figures {
             self.permille(990),
             self.most()
         )
+    }
+}
+
+/// A machine that did not run for longer than this has disturbed what was measured: a phone of the test was late itself.
+const STALL: Duration = Duration::from_millis(15);
+
+/// How long before and after a stall nothing is measured: what was queued then plays on.
+const AROUND: Duration = Duration::from_millis(600);
+
+/// Watches the machine, in a thread that does nothing else: when did it not run?
+#[derive(Clone, Default)]
+pub struct Watch {
+    stalls: Arc<Mutex<Vec<(Instant, Instant)>>>,
+    over: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub fn begin() -> Watch {
+        let watch = Watch::default();
+        let own = watch.clone();
+        std::thread::spawn(move || {
+            while !own.over.load(Ordering::Relaxed) {
+                let before = Instant::now();
+                std::thread::sleep(Duration::from_millis(3));
+                let now = Instant::now();
+                if now - before > STALL {
+                    own.stalls.lock().expect("stalls").push((before, now));
+                }
+            }
+        });
+        watch
+    }
+
+    /// Whether the machine did not run around this moment.
+    pub fn stalled(&self, at: Instant) -> bool {
+        let stalls = self.stalls.lock().expect("stalls");
+        stalls
+            .iter()
+            .any(|(from, until)| at + AROUND > *from && at < *until + AROUND)
+    }
+
+    /// No more of it. How often it did not run.
+    pub fn end(&self) -> usize {
+        self.over.store(true, Ordering::Relaxed);
+        self.stalls.lock().expect("stalls").len()
     }
 }

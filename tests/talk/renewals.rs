@@ -32,14 +32,15 @@ async fn a_hundred_renewals_under_talk_lose_no_frame_and_leave_no_gap() {
         // What goes through untouched can be compared bit by bit.
         ("audio", "pcmu"),
     ];
-    let manners = "greeting=1500ms answer=1500ms latency=250ms expire=7s transcription=late:300ms";
+    let manners = "greeting=1500ms answer=1500ms latency=250ms expire=6s transcription=late:300ms";
     let house = party::house(manners, &settings, CALLS, MINUTES).await;
     let calls: Vec<Ringing> = (0..CALLS)
         .map(|agent| {
             let mut dice = Dice::new(400 + agent as u64);
             let mut setup = house.world.phone();
             for _ in 0..40 {
-                let when = When::Replies { after_ms: 500 };
+                // Longer than what is quiet within an answer, which ends as the caller's words do.
+                let when = When::Replies { after_ms: 900 };
                 let words = says(when, 600 + dice.up_to(1_200), dice.roll());
                 setup.script.push(words);
             }
