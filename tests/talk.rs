@@ -3,8 +3,7 @@
 //! Both simulators keep a record of what was true: the phone of every sample that its speaker played, the model of everything that it
 //! heard, was told and said. What the server believed is held against both. Each test prints its figures.
 
-#[path = "line/house.rs"]
-#[allow(dead_code)] // the tests of the line use more of it
+#[path = "talk/house.rs"]
 mod house;
 #[path = "talk/interruptions.rs"]
 mod interruptions;

@@ -1,7 +1,8 @@
 //! Many calls at once, each with an agent of its own, so that every session of the model can be told whose it was.
 
-use super::house::{Facts, House, plan, until};
+use super::house::{Facts, House, until};
 use ringfence::call::record::Summary;
+use ringfence::cli::world::Plan;
 use ringfence::sim::model::diary::{Diary, What};
 use ringfence::sim::phone::playout::Stretch;
 use ringfence::sim::phone::report::Report;
@@ -14,7 +15,14 @@ use std::time::{Duration, Instant};
 
 /// A house with so many agents, whose cap on duration is this.
 pub async fn house(model: &str, settings: &[(&str, &str)], agents: usize, duration: &str) -> House {
-    let mut plan = plan(&format!("diary {model}"), settings);
+    let settings = settings
+        .iter()
+        .map(|(key, value)| ((*key).to_string(), (*value).to_string()));
+    let mut plan = Plan {
+        model: format!("diary {model}"),
+        settings: settings.collect(),
+        ..Plan::default()
+    };
     for agent in 0..agents {
         let (number, instructions) = (number(agent), instructions(agent));
         plan.more += &format!(
