@@ -7,7 +7,8 @@
 //!
 //! The clock used is a player of our own that starts each piece when it is sent. The real one runs one trip later, and so does the
 //! `clear` that stops it: the two delays cancel, and what our player has played now is what the caller will have heard when the
-//! `clear` arrives. Jitter makes the real player later than ours, never earlier; the marks' echoes show by how much.
+//! `clear` arrives. Jitter makes the real player later than ours, never earlier; where it has stood still for long, the marks' echoes
+//! show by how much. Little of it they cannot show, for an echo jitters on its own way too.
 
 use crate::audio::FRAME_MS;
 use crate::carrier::Mark;
@@ -16,6 +17,9 @@ use std::collections::VecDeque;
 
 /// Silence added behind an item so that the resampler's tail (2 ms of group delay) is heard too.
 const TAIL_MS: u64 = 2;
+
+/// An echo that is late by less than this tells of its own way, not of the player: a line's jitter seldom is more.
+const JITTER_MS: u64 = 60;
 
 /// No item of a call is longer than an hour, whatever is claimed.
 const MAX_ITEM_MS: u64 = 3_600_000;
@@ -270,7 +274,7 @@ impl Playback {
                 .iter()
                 .position(|spoken| spoken.number == mark.item)
         {
-            let most = mark.until_ms + now.since(at) + trip;
+            let most = mark.until_ms + now.since(at) + trip + JITTER_MS;
             heard[place] = heard[place].min(most).max(self.items[place].confirmed_ms);
         }
         heard

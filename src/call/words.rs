@@ -73,6 +73,8 @@ enum Speaker {
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     utterances: VecDeque<Utterance>,
+    /// Words of an item that none of its sound has come of: they run ahead.
+    ahead: Option<(Id, String)>,
 }
 
 /// Old sound, and the note that says the same.
@@ -100,8 +102,12 @@ impl Words {
 
     /// So much of an item of the agent has come in all.
     pub fn agent_spoke(&mut self, item: &Id, until_ms: u64) {
+        let ahead = self.ahead.take_if(|(ahead, _)| ahead == item);
         let known = self.utterance(item, Speaker::Agent);
         known.received_ms = known.received_ms.max(until_ms);
+        if let Some((_, words)) = ahead {
+            known.words.get_or_insert(words);
+        }
     }
 
     /// A function was called.
@@ -122,13 +128,19 @@ impl Words {
         }
     }
 
-    /// More words of an item of the agent.
+    /// More words of an item of the agent. The first of them come before any of its sound.
     pub fn saying(&mut self, item: &Id, more: &str) {
-        if let Some(known) = self.find(item).filter(|known| !known.whole) {
-            let words = known.words.get_or_insert_default();
-            if words.len() + more.len() <= MOST_BYTES {
-                words.push_str(more);
+        let words = match self.find(item) {
+            Some(known) if known.whole => return,
+            Some(known) => known.words.get_or_insert_default(),
+            None => {
+                let ahead = self.ahead.take().filter(|(ahead, _)| ahead == item);
+                let ahead = ahead.unwrap_or_else(|| (item.clone(), String::new()));
+                &mut self.ahead.insert(ahead).1
             }
+        };
+        if words.len() + more.len() <= MOST_BYTES {
+            words.push_str(more);
         }
     }
 

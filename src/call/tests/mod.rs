@@ -2,6 +2,7 @@
 
 mod edge;
 mod ends;
+mod interrupted;
 mod money;
 mod script;
 mod sessions;

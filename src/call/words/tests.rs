@@ -75,3 +75,16 @@ fn a_text_is_clipped_between_words_and_never_inside_a_letter() {
     assert_eq!(clip("one two", 3), "one");
     assert_eq!(clip("one", 9), "one");
 }
+
+#[test]
+fn the_first_words_of_an_answer_come_before_its_sound_and_are_kept() {
+    let mut words = Words::default();
+    words.saying(&"me-1".into(), "Good");
+    words.saying(&"me-1".into(), " evening,");
+    words.agent_spoke(&"me-1".into(), 250);
+    words.saying(&"me-1".into(), " who");
+    // Of one that never spoke, nothing was said.
+    words.saying(&"me-2".into(), "Hello");
+    let told = words.replay(1_000, true, |_| false);
+    assert_eq!(told, [Item::Assistant("Good evening, who".into())]);
+}

@@ -6,6 +6,7 @@
 
 use super::behaviour::{Lost, Report};
 use super::calls::Calling;
+use super::diary::What;
 use super::invoice::{ResponseBill, Tokens};
 use super::memory::{Item, Weight};
 use super::wire::{Fault, failure, quoted, usage};
@@ -260,8 +261,10 @@ impl Model {
             "response.output_audio.delta",
             &format!("\"{delta}\""),
         );
+        let (first, last) = (answer.said_ms == 0, until_ms == *total_ms);
         answer.said_words = due_words;
         answer.said_ms = until_ms;
+        self.note_spoken(answer, first, last);
         if let Some(item) = self.memory.find(&answer.item)
             && !item.cut
         {
@@ -274,6 +277,16 @@ impl Model {
         }
         if self.setup.behaviour.lost == Some(Lost::MidDelta) && answer.said_ms > PIECE_MS {
             self.end(Out::Drop);
+        }
+    }
+
+    fn note_spoken(&mut self, answer: &Answer, first: bool, last: bool) {
+        let item = || answer.item.clone();
+        if first {
+            self.note(|| What::Spoke { item: item() });
+        }
+        if last {
+            self.note(|| What::SpokeAll { item: item() });
         }
     }
 
@@ -299,6 +312,11 @@ impl Model {
         if answer.begun && !answer.closed {
             self.close_item(&answer, status);
         }
+        self.note(|| What::Words {
+            item: answer.item.clone(),
+            text: answer.transcript(),
+        });
+        self.note(|| What::Done(status));
         let bill = self.bill(&answer, status);
         let report = self.setup.behaviour.usage;
         let told = match report {

@@ -28,6 +28,7 @@
 //! | `heavy` | text weighs a token a byte, and transcripts have ten tokens a second: the most that the assumptions allow |
 //! | `older` | at `/v1/realtime` too it speaks the protocol's older names, as some compatible servers do |
 //! | `deploys=front:gpt-realtime-2.1` | at the cloud's addresses (`/openai/…`) this name stands for that model |
+//! | `diary` | it keeps one: see [`diary`](super::diary) |
 //! | `unknown-events` | events and keys that no document mentions |
 
 /// What the model does with `session.update`.
@@ -170,6 +171,8 @@ pub struct Behaviour {
     pub older: bool,
     /// Names at the cloud's addresses, and the models they stand for.
     pub deployments: Vec<(String, String)>,
+    /// Whether it keeps a diary.
+    pub diary: bool,
     /// Whether unknown events and keys are mixed in.
     pub unknown_events: bool,
 }
@@ -204,6 +207,7 @@ impl Default for Behaviour {
             heavy: false,
             older: false,
             deployments: Vec::new(),
+            diary: false,
             unknown_events: false,
         }
     }
@@ -273,6 +277,7 @@ impl Behaviour {
             "older" if value.is_empty() => self.older = true,
             "deploys" if !rest.is_empty() => self.deployments.push((first.into(), rest.into())),
             "heavy" if value.is_empty() => self.heavy = true,
+            "diary" if value.is_empty() => self.diary = true,
             "unknown-events" if value.is_empty() => self.unknown_events = true,
             _ => return None,
         }

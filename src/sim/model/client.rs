@@ -4,6 +4,7 @@
 //! is appended is never acknowledged.
 
 use super::behaviour::{Deletes, Update};
+use super::diary::What;
 use super::door::House;
 use super::memory::{Item, not_found};
 use super::settings::Settings;
@@ -45,6 +46,13 @@ impl Model {
             false => Ok(event),
         };
         if let Err(fault) = event.and_then(|event| self.follow(&event)) {
+            self.note(|| {
+                What::Complained(format!(
+                    "{}: {}",
+                    fault.code.unwrap_or("null"),
+                    fault.message
+                ))
+            });
             self.say(fault.event(about.as_deref()));
         }
     }
@@ -70,7 +78,10 @@ impl Model {
             }
             "conversation.item.truncate" => self.truncate(event),
             "conversation.item.delete" => self.delete(text(event, "item_id")?),
-            "response.create" => self.respond(&event["response"]),
+            "response.create" => {
+                self.note(|| What::Asked);
+                self.respond(&event["response"])
+            }
             "response.cancel" => self.cancel(event["response_id"].as_str(), "client_cancelled"),
             other => {
                 let said = format!("Unknown event type: '{other}'.");
@@ -119,6 +130,7 @@ impl Model {
             Fault::new("invalid_value", "Invalid 'audio'. Expected base64.").at("audio")
         })?;
         let samples = voice::decode(self.input_format, &bytes);
+        self.note_sound(&samples);
         let storm = self.setup.behaviour.storm;
         for heard in self.ear.append(&samples, self.listening, storm) {
             self.heard(heard);
@@ -157,6 +169,7 @@ impl Model {
         wire["status"] = "completed".into();
         let item = Item::written(id, wire.clone(), self.scale());
         let previous = self.memory.add(item, behind)?;
+        self.note_told(&wire);
         for kind in ["conversation.item.added", "conversation.item.done"] {
             let event = json!({"type": kind, "previous_item_id": previous, "item": wire});
             self.acknowledge(event);
@@ -167,6 +180,7 @@ impl Model {
     fn delete(&mut self, id: &str) -> Result<(), Fault> {
         let missing = || not_found("item_delete_invalid_item_id", id).at("item_id");
         self.memory.find(id).ok_or_else(missing)?;
+        self.note(|| What::Deleted { item: id.into() });
         match self.setup.behaviour.deletes {
             Deletes::Honest => self.perform(Task::Forget(id.to_string())),
             Deletes::Late(ms) => self.plan(self.now + ms, Task::Forget(id.to_string())),
@@ -185,7 +199,13 @@ impl Model {
             })
         };
         let (content, audio_end_ms) = (whole("content_index")?, whole("audio_end_ms")?);
+        let had_ms = self.memory.find(id).map_or(0, |item| item.spoken_ms);
         self.memory.truncate(id, content, audio_end_ms)?;
+        self.note(|| What::Truncated {
+            item: id.into(),
+            audio_end_ms,
+            had_ms,
+        });
         self.acknowledge(json!({
             "type": "conversation.item.truncated", "item_id": id,
             "content_index": content, "audio_end_ms": audio_end_ms,

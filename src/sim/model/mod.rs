@@ -11,6 +11,7 @@ mod calls;
 #[cfg(test)]
 mod claims;
 mod client;
+pub mod diary;
 mod door;
 #[cfg(test)]
 mod hostile;
@@ -137,6 +138,10 @@ pub struct Model {
     agenda: BTreeMap<(u64, u64), Task>,
     planned: u64,
     out: VecDeque<Out>,
+    /// It hears and says nothing any more.
+    mute: bool,
+    noted: Vec<diary::Noted>,
+    appended: Vec<i16>,
 }
 
 impl Model {
@@ -165,6 +170,9 @@ impl Model {
             agenda: BTreeMap::new(),
             planned: 0,
             out: VecDeque::new(),
+            mute: false,
+            noted: Vec::new(),
+            appended: Vec::new(),
         }
     }
 
@@ -189,7 +197,7 @@ impl Model {
     /// Takes a text frame of the client.
     pub fn receive(&mut self, now_ms: u64, text: &str) {
         self.wake(now_ms);
-        if !self.over {
+        if self.is_well() {
             self.read(text);
         }
     }
@@ -278,7 +286,7 @@ impl Model {
             true => older::write(event),
             false => Some(event),
         };
-        let Some(mut event) = event.filter(|_| !self.over) else {
+        let Some(mut event) = event.filter(|_| self.is_well()) else {
             return;
         };
         event["event_id"] = self.ids.next("event").into();
@@ -290,7 +298,7 @@ impl Model {
 
     /// Sends an event that was written by hand, but for its end.
     fn say_written(&mut self, mut event: String) {
-        if self.over {
+        if !self.is_well() {
             return;
         }
         let surprise = match self.setup.behaviour.unknown_events {

@@ -52,10 +52,18 @@ impl Model {
         }
         check_metadata(&asked["metadata"])?;
         let brought = self.brought(&asked)?;
-        let (plan, calls, tokens) = self.prepare(&asked, beside, brought);
+        let (mut plan, calls, tokens) = self.prepare(&asked, beside, brought);
+        let (id, item) = (self.ids.next("resp"), self.ids.next("item"));
+        if self.setup.behaviour.diary
+            && let Plan::Speech { words, .. } = &mut plan
+            && let Some(first) = words.first_mut()
+        {
+            // Words that nobody else says can be looked for.
+            *first = format!("{item} {first}");
+        }
         let answer = Answer {
-            id: self.ids.next("resp"),
-            item: self.ids.next("item"),
+            id,
+            item,
             previous: None,
             beside,
             asked,

@@ -2,6 +2,7 @@
 //!
 //! No decisions here: the sessions are [`Model`]s, and this only carries frames and time to them and back.
 
+use super::diary::{Diary, Strike};
 use super::{Invoice, Model, Out, Setup};
 use crate::units::Usd;
 use futures_util::{SinkExt, StreamExt};
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
@@ -34,12 +36,23 @@ pub struct ModelServer {
     books: Arc<Mutex<Books>>,
 }
 
+/// A session that runs.
+#[derive(Clone, Debug)]
+struct Live {
+    model: Arc<Mutex<Model>>,
+    began: Instant,
+    /// Something was done to it from outside.
+    touched: Arc<Notify>,
+}
+
 #[derive(Debug, Default)]
 struct Books {
     /// Connections, upgraded or not: what a session is numbered by, and seeded with.
     knocked: u64,
     sessions: u64,
-    live: BTreeMap<u64, Arc<Mutex<Model>>>,
+    live: BTreeMap<u64, Live>,
+    /// The diaries of sessions that ended, where any are kept.
+    diaries: Vec<Diary>,
     closed: VecDeque<Invoice>,
     closed_total: Usd,
 }
@@ -77,7 +90,8 @@ impl ModelServer {
     /// The invoices of the sessions that ended, oldest first (the last 10,000), then of those that run.
     pub fn invoices(&self) -> Vec<Invoice> {
         let books = locked(&self.books);
-        let live = books.live.values().map(|model| locked(model).invoice());
+        let live = books.live.values();
+        let live = live.map(|live| locked(&live.model).invoice());
         books.closed.iter().cloned().chain(live).collect()
     }
 
@@ -87,7 +101,7 @@ impl ModelServer {
         let live: Usd = books
             .live
             .values()
-            .map(|model| locked(model).invoice().total())
+            .map(|live| locked(&live.model).invoice().total())
             .sum();
         books.closed_total.plus(live)
     }
@@ -100,6 +114,27 @@ impl ModelServer {
     /// How many sessions are open.
     pub fn live(&self) -> usize {
         locked(&self.books).live.len()
+    }
+
+    /// The diaries that were kept: of the sessions that ended, then of those that run.
+    pub fn diaries(&self) -> Vec<Diary> {
+        let books = locked(&self.books);
+        let live = books.live.values();
+        let live = live.map(|live| locked(&live.model).diary(live.began));
+        books.diaries.iter().cloned().chain(live).collect()
+    }
+
+    /// Strikes the oldest session that is well and was given these instructions; `false`: there is none.
+    pub fn strike(&self, instructions: &str, how: Strike) -> bool {
+        let books = locked(&self.books);
+        let struck = books.live.values().find(|live| {
+            let model = locked(&live.model);
+            model.is_well() && model.instructions() == instructions
+        });
+        let Some(live) = struck else { return false };
+        locked(&live.model).strike(millis(live.began), how);
+        live.touched.notify_one();
+        true
     }
 
     async fn session(&self, socket: TcpStream) {
@@ -124,19 +159,23 @@ impl ModelServer {
         let shaken =
             tokio_tungstenite::accept_hdr_async_with_config(socket, greet, Some(config)).await;
         let Ok(socket) = shaken else { return };
-        let model = Arc::new(Mutex::new(model));
+        let live = Live {
+            model: Arc::new(Mutex::new(model)),
+            began,
+            touched: Arc::default(),
+        };
         {
             let mut books = locked(&self.books);
             books.sessions += 1;
-            books.live.insert(number, model.clone());
+            books.live.insert(number, live.clone());
         }
         // Leaves the books even when the task is dropped.
         let _leave = Leave {
             server: self,
             number,
         };
-        carry(&model, socket, began).await;
-        locked(&model).hang_up(millis(began));
+        carry(&live, socket).await;
+        locked(&live.model).hang_up(millis(began));
     }
 }
 
@@ -148,10 +187,14 @@ struct Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let mut books = locked(&self.server.books);
-        let Some(model) = books.live.remove(&self.number) else {
+        let Some(live) = books.live.remove(&self.number) else {
             return;
         };
-        let invoice = locked(&model).invoice();
+        let invoice = locked(&live.model).invoice();
+        if self.server.setup.behaviour.diary {
+            let diary = locked(&live.model).diary(live.began);
+            books.diaries.push(diary);
+        }
         if self.server.verbose {
             println!("{invoice}");
         }
@@ -184,7 +227,8 @@ fn admit(
     Ok(response)
 }
 
-async fn carry(model: &Mutex<Model>, mut socket: WebSocketStream<TcpStream>, began: Instant) {
+async fn carry(live: &Live, mut socket: WebSocketStream<TcpStream>) {
+    let (model, began) = (&*live.model, live.began);
     loop {
         let mut out = Vec::new();
         let (over, deadline) = {
@@ -220,6 +264,7 @@ async fn carry(model: &Mutex<Model>, mut socket: WebSocketStream<TcpStream>, beg
         });
         tokio::select! {
             () = tokio::time::sleep(wait) => locked(model).wake(millis(began)),
+            () = live.touched.notified() => {}
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => locked(model).receive(millis(began), &text),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,

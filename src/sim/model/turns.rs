@@ -4,6 +4,7 @@
 //! committed, and what was said in it comes later, when another model has listened to it.
 
 use super::behaviour::Transcription;
+use super::diary::What;
 use super::memory::Item;
 use super::vad::Heard;
 use super::wire::words;
@@ -20,6 +21,7 @@ impl Model {
             Heard::Started { at_ms } => {
                 let item = self.ids.next("item");
                 self.next_turn = Some(item.clone());
+                self.note(|| What::SpeechStarted);
                 self.say(json!({
                     "type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": item,
                 }));
@@ -48,6 +50,7 @@ impl Model {
             .take()
             .unwrap_or_else(|| self.ids.next("item"));
         let previous = self.memory.last_id();
+        self.note(|| What::Committed { item: id.clone() });
         self.say(json!({
             "type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": id,
         }));
@@ -86,7 +89,12 @@ impl Model {
             true => millis / 100,
             false => millis.div_ceil(400),
         };
-        let spoken = words("The caller counts", tokens.max(1));
+        // Words that nobody else says can be looked for.
+        let told = match self.setup.behaviour.diary {
+            true => format!("The caller of {item} counts"),
+            false => "The caller counts".to_string(),
+        };
+        let spoken = words(&told, tokens.max(1));
         let (nanos, usage) = invoice::transcription(rate, millis, spoken.len() as u64);
         let (after, event) = match self.setup.behaviour.transcription {
             Transcription::Off => return,
@@ -128,6 +136,10 @@ impl Model {
     /// Says what a transcription came to.
     pub(super) fn transcribed(&mut self, item: &str, event: Value) {
         if let Some(said) = event["transcript"].as_str() {
+            self.note(|| What::Words {
+                item: item.into(),
+                text: said.into(),
+            });
             // The client may have put something else in its place meanwhile.
             let found = self.memory.find(item);
             if let Some(part) = found.and_then(|item| item.wire.pointer_mut("/content/0"))

@@ -28,6 +28,11 @@ pub enum When {
         /// Milliseconds.
         after_ms: u64,
     },
+    /// When everything before it was done and said so long ago, whatever the agent does.
+    Follows {
+        /// Milliseconds.
+        after_ms: u64,
+    },
     /// When the agent has talked and been silent so long: a reply.
     Replies {
         /// Milliseconds.
@@ -107,6 +112,9 @@ impl Caller {
                     let since = ear.talking_since(self.now).filter(|since| *since >= armed);
                     since.is_some_and(|since| self.now - since >= after_ms.saturating_mul(8))
                 }),
+                When::Follows { after_ms } => self
+                    .armed(index)
+                    .is_some_and(|armed| self.now - armed >= after_ms.saturating_mul(8)),
                 When::Replies { after_ms } => self.armed(index).is_some_and(|armed| {
                     let last = ear.last().filter(|last| *last >= armed);
                     last.is_some_and(|last| self.now - last >= after_ms.saturating_mul(8))

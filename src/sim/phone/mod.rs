@@ -70,7 +70,8 @@ enum Stage {
 /// What arrives from the server's socket.
 #[derive(Debug)]
 enum Incoming {
-    Text(String),
+    /// A text frame, and when it came.
+    Text(String, u64),
     Binary,
     Closed(Option<u16>),
 }
@@ -204,7 +205,7 @@ impl Phone {
     pub fn receive(&mut self, now_ms: u64, text: &str) {
         self.wake(now_ms);
         self.incoming
-            .send(self.now_ms, Incoming::Text(text.to_owned()));
+            .send(self.now_ms, Incoming::Text(text.to_owned(), self.now_ms));
         self.wake(now_ms);
     }
 

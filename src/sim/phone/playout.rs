@@ -21,6 +21,8 @@ pub struct Stretch {
     pub sent: u64,
     /// Samples of them that were played.
     pub played: u64,
+    /// When the first of them was played, in samples since the phone began to ring.
+    pub from: Option<u64>,
     /// Whether a `clear`, or the end of the stream, took what was not played.
     pub cut: bool,
 }
@@ -28,8 +30,12 @@ pub struct Stretch {
 /// A `clear`: what it took, and what had been played before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleared {
+    /// When the server's word came, before the line's delay; in milliseconds since the phone began to ring.
+    pub came_ms: u64,
     /// When the carrier obeyed, in milliseconds since the phone began to ring.
     pub at_ms: u64,
+    /// Stretches that had come before.
+    pub after: usize,
     /// Samples that were queued and will never be played.
     pub dropped: u64,
     /// The stretch it cut in two or took whole, first of those that were queued; an index into the stretches.
@@ -105,6 +111,7 @@ impl PlayOut {
                     let now = &rest[..rest.len().min(room)];
                     heard.push(now);
                     ear.hear(self.now, now);
+                    self.stretches[*stretch].from.get_or_insert(self.now);
                     self.now += now.len() as u64;
                     self.waiting -= now.len();
                     self.stretches[*stretch].played += now.len() as u64;
@@ -122,7 +129,8 @@ impl PlayOut {
     }
 
     /// Forgets the queue. The marks that were in it, oldest first: they go back at once.
-    pub fn clear(&mut self) -> Vec<String> {
+    /// `came_ms`: when the word came that is obeyed now.
+    pub fn clear(&mut self, came_ms: u64) -> Vec<String> {
         let mut marks = Vec::new();
         let mut first = None;
         let dropped = self.waiting as u64;
@@ -138,7 +146,9 @@ impl PlayOut {
         self.waiting = 0;
         self.open = None;
         self.clears.push(Cleared {
+            came_ms,
             at_ms: self.now / 8,
+            after: self.stretches.len(),
             dropped,
             stretch: first,
         });
@@ -148,7 +158,7 @@ impl PlayOut {
     /// The stream is over: what waits will not be played, and nobody asks for its marks. How much that was, in samples.
     pub fn stop(&mut self) -> u64 {
         let dropped = self.waiting as u64;
-        self.clear();
+        self.clear(0);
         self.clears.pop();
         dropped
     }
@@ -235,7 +245,7 @@ mod tests {
             buffer.mark(name.to_owned());
         }
         buffer.play(200, &mut heard, &mut ear);
-        assert_eq!(buffer.clear(), ["1:40"]);
+        assert_eq!(buffer.clear(24), ["1:40"]);
         assert_eq!(buffer.play(400, &mut heard, &mut ear), []);
         assert_eq!(
             heard.samples()[200..],
@@ -244,8 +254,11 @@ mod tests {
         );
         let cut = &buffer.stretches()[1];
         assert_eq!((cut.sent, cut.played, cut.cut), (160, 40, true));
+        assert_eq!(cut.from, Some(160));
         let cleared = Cleared {
+            came_ms: 24,
             at_ms: 25,
+            after: 2,
             dropped: 120,
             stretch: Some(1),
         };

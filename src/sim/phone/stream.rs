@@ -108,10 +108,10 @@ impl Phone {
         }
         match incoming {
             Incoming::Binary => self.violated(31950, "a binary frame"),
-            Incoming::Text(text) => {
+            Incoming::Text(text, came_ms) => {
                 let sid = self.stream.as_ref().map_or("", |stream| &stream.sid);
                 match wire::read(&text, sid) {
-                    Ok(told) => self.told(told),
+                    Ok(told) => self.told(told, came_ms),
                     Err(wrong) => self.violated(31951, wrong),
                 }
             }
@@ -131,7 +131,7 @@ impl Phone {
         }
     }
 
-    fn told(&mut self, told: Told) {
+    fn told(&mut self, told: Told, came_ms: u64) {
         match told {
             Told::Sound(samples) => {
                 if !self.playout.sound(samples) {
@@ -140,7 +140,7 @@ impl Phone {
             }
             Told::Mark(name) => self.playout.mark(name),
             Told::Clear => {
-                let marks = self.playout.clear();
+                let marks = self.playout.clear(came_ms);
                 let dropped = self
                     .playout
                     .clears()
