@@ -4,7 +4,6 @@
 //! placed was written down before it was dialled, and is billed already.
 
 use super::Doors;
-use super::dialling::settle_whole;
 use super::parked::Parked;
 use super::voice::refuse;
 use crate::admission::{Admitted, Model, Refused, new_token};
@@ -51,9 +50,6 @@ impl Seated {
     /// Lists a call that we placed and that somebody has answered.
     pub(super) fn placed(doors: &Doors, offer: &Offer, parked: Parked) -> Option<Seated> {
         let first = of_model(&parked.admitted.model)?;
-        if let Some(fee) = parked.detection {
-            settle_whole(fee);
-        }
         let recorder = Some(parked.recorder);
         let seated = Seated::new(doors, offer, parked.admitted, first, recorder);
         let listed = doors.switchboard.find(&offer.carrier_call);
@@ -131,6 +127,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         others,
         admitted.agent.moment.clone(),
     );
+    let scribe = doors.ledger.scribe(&labels.call, admitted.agent.keeps);
     let world = World {
         observer: doors.observer.clone(),
         labels: labels.clone(),
@@ -138,6 +135,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         requests: doors.requests.clone(),
         grant: admitted.grant,
         recorder,
+        scribe,
         toolbox: doors.toolbox.clone(),
         caller,
     };

@@ -92,6 +92,7 @@ pub(super) fn opened(opened: &Opened, boot: &str, journal: &str) -> Line {
             "transcription": rules.transcription.as_ref().map(transcription_price),
             "minute_nanos": nanos(rules.minute),
             "say_nanos": nanos(rules.say),
+            "fee_nanos": nanos(rules.fee),
             "models": prices_by_model(opened),
         },
         "boot": boot,
@@ -239,7 +240,7 @@ fn what(what: &What) -> Value {
             "cost_nanos": nanos(*cost),
         }),
         What::Minute { minute, cost } => json!({ "minute": minute, "cost_nanos": nanos(*cost) }),
-        What::Sentence { cost } => json!({ "cost_nanos": nanos(*cost) }),
+        What::Sentence { cost } | What::Fee { cost } => json!({ "cost_nanos": nanos(*cost) }),
         What::Unreported {
             model,
             transcription,

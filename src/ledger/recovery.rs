@@ -151,6 +151,7 @@ struct Tally {
     /// When the carrier ends the call by itself, in the call's own time.
     limit_ms: Option<u64>,
     has_sentence: bool,
+    has_fee: bool,
 }
 
 impl Tally {
@@ -165,6 +166,10 @@ impl Tally {
             "call.minute" => {
                 self.carrier = self.carrier.plus(cost);
                 self.minutes += 1;
+            }
+            "call.fee" => {
+                self.carrier = self.carrier.plus(cost);
+                self.has_fee = true;
             }
             "call.leg" => self.carrier = self.carrier.plus(cost),
             "call.tool" => self.tools = self.tools.plus(cost),
@@ -213,8 +218,16 @@ pub(super) fn charge(entries: &[Entry], is_whole: bool, duration_s: Option<u64>)
         (0, None) => money(&prices, "minute_nanos"),
         _ => Usd::ZERO,
     };
+    // What the carrier takes once, it takes from the answer on.
+    let fee = match tally.has_fee || duration_s == Some(0) {
+        true => Usd::ZERO,
+        false => money(&prices, "fee_nanos"),
+    };
     let owed = match is_whole {
-        true => (tally.granted).min(spent.plus(tally.reserved).plus(say).plus(first)),
+        true => {
+            let besides = tally.reserved.plus(say).plus(first).plus(fee);
+            (tally.granted).min(spent.plus(besides))
+        }
         false => tally.granted,
     };
     let ended_ms = match (duration_s, tally.limit_ms) {
