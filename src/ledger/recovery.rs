@@ -348,6 +348,27 @@ mod tests {
     }
 
     #[test]
+    fn what_the_carrier_takes_once_is_charged_unless_it_was_or_nobody_answered() {
+        let opened = json!({
+            "granted_nanos": 1000, "prices": { "minute_nanos": 10, "say_nanos": 5, "fee_nanos": 7 },
+        });
+        let spent = |more: &[(&str, Value)], duration_s| {
+            let mut head = Head::new("rf-1".into());
+            let mut entries = vec![head.next(0, "call.opened".to_string(), opened.to_string())];
+            for (event, body) in more {
+                entries.push(head.next(1, (*event).to_string(), body.to_string()));
+            }
+            let lost = charge(&entries, true, duration_s);
+            (lost.carrier.nanos(), lost.spent().nanos())
+        };
+        assert_eq!(spent(&[], None), (0, 10 + 5 + 7));
+        assert_eq!(spent(&[], Some(3)), (0, 5 + 7 + 10));
+        assert_eq!(spent(&[], Some(0)), (0, 5));
+        let fee = json!({"cost_nanos": 7, "at_ms": 0, "spent_nanos": 7, "reserved_nanos": 0});
+        assert_eq!(spent(&[("call.fee", fee)], None), (7, 7 + 10 + 5));
+    }
+
+    #[test]
     fn a_call_that_was_answered_the_moment_its_process_died_is_charged_its_first_minute() {
         let spent = |duration_s| charge(&lines(&[]), true, duration_s).spent();
         assert_eq!(spent(None), Usd::from_nanos(10 + 5));

@@ -400,3 +400,47 @@ fn unheard(unheard: Usd, model: Usd) -> String {
     let percent = u128::from(unheard.nanos()) * 100 / u128::from(model.nanos().max(1));
     format!("{percent} % of the model's share paid for speech that nobody heard")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_call_does_besides_talking_is_told_in_words() {
+        let told = [
+            ("call.fee", json!({"cost_nanos": 7_500_000})),
+            ("call.answered_by", json!({"answerer": "person"})),
+            ("call.overheard", json!({})),
+            ("call.held", json!({"hold": "music"})),
+            (
+                "call.resumed",
+                json!({"held_ms": 61_250, "turns_spared": 1}),
+            ),
+            (
+                "call.renewed",
+                json!({"why": "lost", "model": "mini", "replayed_bytes": 512, "gap_ms": 830}),
+            ),
+            (
+                "call.tool_called",
+                json!({"name": "look_up", "bound_nanos": 20_000_000}),
+            ),
+            (
+                "call.tool",
+                json!({"name": "look_up", "outcome": "ok", "took_ms": 340}),
+            ),
+            (
+                "call.transferring",
+                json!({"label": "sales", "limit_s": 1_790, "bound_nanos": 500_000_000}),
+            ),
+            ("call.transferred", json!({})),
+            ("call.not_transferred", json!({})),
+            ("call.leg", json!({"talked_s": 75})),
+            ("call.leg", json!({"talked_s": null})),
+        ]
+        .map(|(event, body)| what(event, &body))
+        .join("\n");
+        expect_test::expect![[r#""#]].assert_eq(&told);
+        assert_eq!(one_line("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -432,3 +432,19 @@ fn a_ledger_that_would_forget_is_refused() {
         );
     }
 }
+
+#[test]
+fn what_is_not_kept_in_the_ledger_is_kept_for_no_number_of_days() {
+    refuses(
+        "[agent.front-desk.line]\ntranscript = \"memory\"\ntranscript_days = 7",
+        expect![[r#""#]],
+    );
+    refuses(
+        "[agent.front-desk.line]\ntranscript = \"disk\"",
+        expect![[r#""#]],
+    );
+    refuses(
+        "[agent.front-desk.line]\ntranscript = \"ledger\"\ntranscript_days = 0",
+        expect![[r#""#]],
+    );
+}
