@@ -6,7 +6,7 @@
 use super::Doors;
 use super::parked::Parked;
 use super::voice::refuse;
-use crate::admission::{Admitted, Model, Refused, new_token};
+use crate::admission::{Admitted, Model, Refused, Slot, new_token};
 use crate::bridge::clock::Clock;
 use crate::bridge::line::{self, Line};
 use crate::bridge::switchboard::Seat;
@@ -150,6 +150,18 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         false => Clock::start(),
     };
     let carried = carry(line, clock, seat, world).instrument(span);
+    start(doors, labels, admitted.slot, carried);
+    answer.send_replace(Some(document.clone()));
+    document
+}
+
+/// Carries the call in a task of its own.
+fn start(
+    doors: Arc<Doors>,
+    labels: Arc<Labels>,
+    slot: Slot,
+    carried: impl Future<Output = ()> + Send + 'static,
+) {
     tokio::spawn(async move {
         // One call's bug must not leave its entry, and so its callers, behind.
         if AssertUnwindSafe(carried).catch_unwind().await.is_err() {
@@ -161,11 +173,9 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
             // If this fails as well, it is an open call, and is closed at the next start.
             let _ = doors.ledger.give_up(&labels.call).await;
         }
-        drop(admitted.slot);
+        drop(slot);
         doors.switchboard.forget(&labels.carrier_call).await;
     });
-    answer.send_replace(Some(document.clone()));
-    document
 }
 
 /// A model, as a line needs it. The configuration takes only dialects that exist.

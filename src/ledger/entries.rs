@@ -188,42 +188,14 @@ fn what(what: &What) -> Value {
         | What::Overheard
         | What::Transferred
         | What::NotTransferred => json!({}),
-        What::Held(hold) => json!({ "hold": hold.word() }),
-        What::Resumed { held_ms, turns } => json!({ "held_ms": held_ms, "turns_spared": turns }),
-        What::AnsweredBy(answerer) => json!({ "answerer": answerer.word() }),
-        What::Renewed {
-            why,
-            model,
-            replayed_bytes,
-            gap_ms,
-        } => json!({
-            "why": why.word(),
-            "model": &**model,
-            "replayed_bytes": replayed_bytes,
-            "gap_ms": gap_ms,
-        }),
-        What::ToolCalled { name, bound } => {
-            json!({ "name": &**name, "bound_nanos": nanos(*bound) })
-        }
-        What::Tool {
-            name,
-            outcome,
-            cost,
-            took_ms,
-        } => json!({
-            "name": &**name,
-            "outcome": outcome.word(),
-            "cost_nanos": nanos(*cost),
-            "took_ms": took_ms,
-        }),
-        What::Transferring {
-            label,
-            limit_s,
-            bound,
-        } => json!({ "label": &**label, "limit_s": limit_s, "bound_nanos": nanos(*bound) }),
-        What::Leg { talked_s, cost } => {
-            json!({ "talked_s": talked_s, "cost_nanos": nanos(*cost) })
-        }
+        What::Held(_)
+        | What::Resumed { .. }
+        | What::AnsweredBy(_)
+        | What::Renewed { .. }
+        | What::ToolCalled { .. }
+        | What::Tool { .. }
+        | What::Transferring { .. }
+        | What::Leg { .. } => act(what),
         What::FirstWord { after_ms } => json!({ "after_ms": after_ms }),
         What::Asked {
             nonce,
@@ -261,6 +233,50 @@ fn what(what: &What) -> Value {
         What::Complained(code) => json!({ "code": code.as_str() }),
         What::ModelLost(loss) => lost(loss),
         What::Ended(summary) => ended(summary),
+    }
+}
+
+/// What a call does besides talking.
+fn act(what: &What) -> Value {
+    match what {
+        What::Held(hold) => json!({ "hold": hold.word() }),
+        What::Resumed { held_ms, turns } => json!({ "held_ms": held_ms, "turns_spared": turns }),
+        What::AnsweredBy(answerer) => json!({ "answerer": answerer.word() }),
+        What::Renewed {
+            why,
+            model,
+            replayed_bytes,
+            gap_ms,
+        } => json!({
+            "why": why.word(),
+            "model": &**model,
+            "replayed_bytes": replayed_bytes,
+            "gap_ms": gap_ms,
+        }),
+        What::ToolCalled { name, bound } => {
+            json!({ "name": &**name, "bound_nanos": nanos(*bound) })
+        }
+        What::Tool {
+            name,
+            outcome,
+            cost,
+            took_ms,
+        } => json!({
+            "name": &**name,
+            "outcome": outcome.word(),
+            "cost_nanos": nanos(*cost),
+            "took_ms": took_ms,
+        }),
+        What::Transferring {
+            label,
+            limit_s,
+            bound,
+        } => json!({ "label": &**label, "limit_s": limit_s, "bound_nanos": nanos(*bound) }),
+        What::Leg { talked_s, cost } => {
+            json!({ "talked_s": talked_s, "cost_nanos": nanos(*cost) })
+        }
+        // All others are about the talk itself.
+        _ => json!({}),
     }
 }
 

@@ -206,6 +206,20 @@ fn what(event: &str, body: &Value) -> String {
         ),
         "call.warned" | "call.wrapping_up" | "call.refused" => word(body, "cause").to_string(),
         "call.complained" => word(body, "code").to_string(),
+        "call.model_lost" => format!("{} {}", word(body, "reason"), word(body, "code")),
+        "call.ended" => [word(body, "ending"), word(body, "cause")].join(" "),
+        "call.lost" => lost(body),
+        "call.carrier_record" => record(body),
+        _ => act(event, body),
+    }
+    .trim_end()
+    .to_string()
+}
+
+/// The same, of what a call does besides talking.
+fn act(event: &str, body: &Value) -> String {
+    let whole = |key: &str| number(body, key).unwrap_or_default();
+    match event {
         "call.fee" => "once, for listening who answered".to_string(),
         "call.answered_by" => word(body, "answerer").to_string(),
         "call.overheard" => "a turn that was none: nobody had spoken long enough".to_string(),
@@ -235,14 +249,8 @@ fn what(event: &str, body: &Value) -> String {
             Some(talked_s) => format!("they talked for {talked_s} s"),
             None => "nobody told how long they talked, charged at its bound".to_string(),
         },
-        "call.model_lost" => format!("{} {}", word(body, "reason"), word(body, "code")),
-        "call.ended" => [word(body, "ending"), word(body, "cause")].join(" "),
-        "call.lost" => lost(body),
-        "call.carrier_record" => record(body),
         _ => String::new(),
     }
-    .trim_end()
-    .to_string()
 }
 
 fn turn(body: &Value) -> String {
@@ -289,7 +297,7 @@ fn resumed(body: &Value) -> String {
     let held = seconds(number(body, "held_ms").unwrap_or_default());
     let turns = number(body, "turns_spared").unwrap_or_default();
     let turns = count(turns, "turn", "turns");
-    format!("somebody is there again after {held} s; some {turns} were not asked for")
+    format!("somebody is there again after {held} s; {turns} spared")
 }
 
 fn renewed(body: &Value) -> String {
@@ -440,7 +448,20 @@ mod tests {
         ]
         .map(|(event, body)| what(event, &body))
         .join("\n");
-        expect_test::expect![[r#""#]].assert_eq(&told);
+        expect_test::expect![[r#"
+            once, for listening who answered
+            person
+            a turn that was none: nobody had spoken long enough
+            nobody is at the other end: music
+            somebody is there again after 61.250 s; 1 turn spared
+            another session of [model.mini]: the one before was lost; told 512 bytes, 0.830 s without one
+            look_up, which costs 0.02
+            look_up: ok after 0.340 s
+            to sales, for at most 1790 s, which can cost 0.50
+            the caller talks with somebody else
+            the caller stays with the agent
+            they talked for 75 s
+            nobody told how long they talked, charged at its bound"#]].assert_eq(&told);
         assert_eq!(one_line("a\u{1b}[2Jb\nc"), "a [2Jb c");
     }
 }
