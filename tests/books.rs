@@ -8,5 +8,7 @@ mod commands;
 mod desk;
 #[path = "books/reconciled.rs"]
 mod reconciled;
+#[path = "books/transcripts.rs"]
+mod transcripts;
 #[path = "books/trued_up.rs"]
 mod trued_up;

@@ -24,7 +24,7 @@ fn run(seed: u64) -> Result<Vec<Output>, String> {
     let mut random = Random(seed);
     let mut rules = random_rules(&mut random);
     // A call that cannot even be answered for its grant is refused before it begins.
-    let least = rules.minute.plus(rules.say);
+    let least = rules.minute.plus(rules.say).plus(rules.fee);
     rules.spend.end = rules.spend.end.max(least);
     let cap = rules.spend.end;
     let granted = if random.chance(60) {

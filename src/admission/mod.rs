@@ -14,7 +14,7 @@ use crate::call::record::Refusal;
 use crate::call::rules::Rules;
 use crate::call::tools::built_in;
 use crate::carrier::{Attestation, Offer};
-use crate::ledger::Salt;
+use crate::ledger::{Keeping, Salt};
 use crate::pricing::{Allowed, Outbound};
 use crate::realtime::Session;
 use crate::tools::{Offer as Offered, Toolbox};
@@ -51,6 +51,8 @@ pub struct Agent {
     pub tools: Vec<String>,
     /// What the caller hears while nobody holds the floor: mu-law at 8 kHz.
     pub moment: Arc<[u8]>,
+    /// Who keeps what was said.
+    pub keeps: Keeping,
     /// Where refused callers are sent instead of being turned away; `None`: turned away, free of charge.
     pub redirect: Option<String>,
 }

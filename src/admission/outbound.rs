@@ -5,7 +5,6 @@
 //! lines, the same budgets, the same rate, which counts the one who is called.
 
 use super::{Admission, Admitted, Agent, Slot, new_call_id, unix_s};
-use crate::budget::Grant;
 use crate::call::Ticket;
 use crate::call::rules::Rules;
 use crate::units::{Phone, Usd};
@@ -29,8 +28,8 @@ pub struct Placeable {
     pub admitted: Admitted,
     /// Whose number they see.
     pub from: Phone,
-    /// What the carrier takes for listening who answers, set aside beside the call and out of its cap; `None`: it does not listen.
-    pub detection: Option<Grant>,
+    /// The carrier listens who answers, for a fee that is part of the call.
+    pub detects: bool,
 }
 
 /// Why a call is not placed. Nothing has been dialled or spent then.
@@ -160,19 +159,8 @@ impl Admission {
         let model = model.ok_or_else(|| Undialled::NoSuchAgent(wish.agent.clone()))?;
         let fee = self.outbound.detection.unwrap_or_default();
         let rules = rules(&model.rules, minute, fee)?;
-        let detection = match fee.is_zero() {
-            true => None,
-            false => {
-                let reserved = self.budget.reserve(&agent.name, &callee, fee);
-                Some(reserved.ok_or(Undialled::OverBudget)?)
-            }
-        };
-        let Some(grant) = self.first_part(&agent.name, &callee, &rules) else {
-            if let Some(fee) = detection {
-                fee.settle(Usd::ZERO);
-            }
-            return Err(Undialled::OverBudget);
-        };
+        let grant = self.first_part(&agent.name, &callee, &rules);
+        let grant = grant.ok_or(Undialled::OverBudget)?;
         let ticket = Ticket {
             call: new_call_id(),
             rules: Arc::new(rules),
@@ -194,7 +182,7 @@ impl Admission {
         Ok(Placeable {
             admitted,
             from,
-            detection,
+            detects: self.outbound.detection.is_some(),
         })
     }
 }
@@ -218,21 +206,21 @@ fn shown(agent: &Agent, wanted: Option<&Phone>) -> Result<Phone, Undialled> {
     }
 }
 
-/// The same rules with minutes of this price, less what the cap has paid already.
+/// The same rules with minutes of this price, and this fee.
 fn priced(usual: &Rules, minute: Usd, fee: Usd) -> Rules {
-    let mut rules = usual.clone();
-    rules.minute = minute;
-    rules.spend.end = rules.spend.end.less(fee);
-    rules.spend.warn = rules.spend.warn.min(rules.spend.end);
-    rules
+    Rules {
+        minute,
+        fee,
+        ..usual.clone()
+    }
 }
 
-/// What a call may do whose minutes cost this much, and whose cap has already paid this fee.
+/// What a call may do whose minutes cost this much, besides this fee.
 fn rules(usual: &Rules, minute: Usd, fee: Usd) -> Result<Rules, Undialled> {
     let rules = priced(usual, minute, fee);
     let smallest = rules.smallest_cap();
     match smallest <= rules.spend.end {
         true => Ok(rules),
-        false => Err(Undialled::TooDear(smallest.plus(fee))),
+        false => Err(Undialled::TooDear(smallest)),
     }
 }

@@ -16,7 +16,7 @@ use crate::call::tools::{ToolCall, ToolResult};
 use crate::call::words::Told;
 use crate::call::{Ask, Input, Order, Verdict};
 use crate::carrier::{self, Carrier, RestRequest};
-use crate::ledger::{Failing, Recorder};
+use crate::ledger::{Failing, Recorder, Scribe};
 use crate::observe::{Labels, Observer};
 use crate::realtime::{Address, Loss};
 use crate::requests::Requests;
@@ -61,6 +61,8 @@ pub struct World {
     pub grant: Grant,
     /// Where its facts are kept.
     pub recorder: Recorder,
+    /// Where what is said is kept, if anybody keeps it.
+    pub scribe: Scribe,
     /// What the model may call.
     pub toolbox: Arc<Toolbox>,
     /// What those functions are told about the call.
@@ -69,7 +71,7 @@ pub struct World {
 
 /// Carries a call from its webhook to its end. Dropping the returned future ends it rudely.
 pub async fn carry(mut line: Line, clock: Clock, seat: Seat, world: World) {
-    let mut desk = Desk::new(seat, world);
+    let mut desk = Desk::new(seat, world, clock);
     line.handle(clock.now(), Input::Wake, &mut desk);
     while desk.ending.is_none() {
         let due = line.deadline().map(|at| clock.instant(at));
@@ -190,6 +192,8 @@ struct Desk {
     /// The one that may take it over.
     standby: Side,
     recorder: Recorder,
+    scribe: Scribe,
+    clock: Clock,
     /// Grants on their way to the disk.
     granting: FuturesUnordered<BoxFuture<'static, (Usd, Result<(), Failing>)>>,
     verdicts: VecDeque<Verdict>,
@@ -205,7 +209,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(seat: Seat, world: World) -> Self {
+    fn new(seat: Seat, world: World, clock: Clock) -> Self {
         Desk {
             observer: world.observer,
             labels: world.labels,
@@ -221,6 +225,8 @@ impl Desk {
             model: Side::default(),
             standby: Side::default(),
             recorder: world.recorder,
+            scribe: world.scribe,
+            clock,
             granting: FuturesUnordered::new(),
             verdicts: VecDeque::new(),
             toolbox: world.toolbox,
@@ -390,7 +396,9 @@ impl Outside for Desk {
         self.calling.push(work.in_current_span().boxed());
     }
 
-    fn transcript(&mut self, _told: Told) {}
+    fn transcript(&mut self, told: Told) {
+        self.scribe.take_down(self.clock.now().millis(), told);
+    }
 
     fn close_carrier(&mut self) {
         let (code, reason) = self.carrier_close;

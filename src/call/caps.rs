@@ -10,6 +10,9 @@ const OPEN_MS: u64 = 30_000;
 
 impl Call {
     pub(super) fn count_minutes(&mut self, out: &mut Vec<Output>) {
+        if let Some(cost) = self.meter.begun() {
+            self.record(What::Fee { cost }, out);
+        }
         let away = matches!(self.phase, Phase::Away(_));
         while let Some((minute, cost)) = self.meter.minute(self.now, away) {
             self.record(What::Minute { minute, cost }, out);

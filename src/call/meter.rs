@@ -59,6 +59,8 @@ pub struct Meter {
     model: ModelPrice,
     minute: Usd,
     say: Usd,
+    /// What the carrier takes once, until it is charged.
+    fee: Usd,
     goodbye: Usd,
     /// Tools that run, and what each costs.
     tools: Vec<(Id, Usd)>,
@@ -90,6 +92,7 @@ impl Meter {
             model: rules.model,
             minute: rules.minute,
             say: rules.say,
+            fee: rules.fee,
             goodbye: goodbye_of(rules),
             tools: Vec::new(),
             transfer: Usd::ZERO,
@@ -385,6 +388,13 @@ impl Meter {
         self.transfer = Usd::ZERO;
         self.cost.carrier = self.cost.carrier.plus(cost);
         cost
+    }
+
+    /// The call has begun; tells what the carrier takes for that alone, the first time, if it takes anything.
+    pub fn begun(&mut self) -> Option<Usd> {
+        let fee = std::mem::take(&mut self.fee);
+        self.cost.carrier = self.cost.carrier.plus(fee);
+        (!fee.is_zero()).then_some(fee)
     }
 
     /// The minute that `now` lies in has begun; tells each that had not been counted, and its price.

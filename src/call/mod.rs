@@ -79,8 +79,8 @@ pub struct Ticket {
     pub others: Vec<Arc<Rules>>,
     /// When the call's time began, in seconds since 1970: providers name the end of a session so.
     pub began_unix_s: u64,
-    /// What the budgets above have granted already; it is on disk. At least what merely answering costs: a carrier minute and a
-    /// sentence.
+    /// What the budgets above have granted already; it is on disk. At least what merely answering costs: a carrier minute, a
+    /// sentence, and what it takes once.
     pub granted: Usd,
 }
 

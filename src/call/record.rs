@@ -149,6 +149,11 @@ pub enum What {
         /// What that cost.
         cost: Usd,
     },
+    /// The call began, and the carrier takes something for that alone.
+    Fee {
+        /// What it takes.
+        cost: Usd,
+    },
     /// A carrier minute began.
     Minute {
         /// Which, counted from one.
@@ -314,7 +319,7 @@ pub struct Cost {
     pub model: Usd,
     /// Transcription of the caller.
     pub transcription: Usd,
-    /// Started minutes, voice and media, and sentences said by the carrier.
+    /// Started minutes, voice and media, sentences said by the carrier, what it takes once, and lines to others.
     pub carrier: Usd,
     /// Priced tools.
     pub tools: Usd,
@@ -337,6 +342,7 @@ impl What {
             What::Turn(turn) => turn.cost,
             What::Tool { cost, .. } | What::Leg { cost, .. } => *cost,
             What::Transcribed { cost, .. }
+            | What::Fee { cost }
             | What::Minute { cost, .. }
             | What::Sentence { cost } => *cost,
             What::Unreported {
@@ -424,6 +430,7 @@ impl What {
             What::Listening => "listening",
             What::Turn(_) => "turn",
             What::Transcribed { .. } => "transcribed",
+            What::Fee { .. } => "fee",
             What::Minute { .. } => "minute",
             What::Sentence { .. } => "sentence",
             What::Unreported { .. } => "unreported",

@@ -54,6 +54,8 @@ pub struct Rules {
     pub minute: Usd,
     /// One sentence said by the carrier's own voice.
     pub say: Usd,
+    /// What the carrier takes once for this call, besides its minutes: for listening who answers.
+    pub fee: Usd,
     /// Seconds within which the model must begin to answer, in milliseconds.
     pub answer_timeout_ms: u64,
     /// What the call gives up, rung by rung, before it says goodbye.
@@ -300,6 +302,7 @@ impl Rules {
             false => u64::from(self.max_output_tokens),
         };
         let mut meter = Meter::new(self);
+        meter.begun();
         meter.minute(CallTime::ZERO, false);
         meter.added_text(self.greeting.len() + GREETING_NOTE.len());
         meter.ask(1, shortest);

@@ -68,12 +68,8 @@ impl Call {
     /// could pay for if nothing else were spent; a minute at the least, the shortest that carriers take.
     fn carrier_limit_seconds(&self) -> u64 {
         let by_clock = (self.rules.duration_ms.end + self.rules.margins.carrier_limit_ms) / 1000;
-        let payable = self
-            .rules
-            .spend
-            .end
-            .nanos()
-            .checked_div(self.rules.minute.nanos());
+        let payable = self.rules.spend.end.less(self.rules.fee).nanos();
+        let payable = payable.checked_div(self.rules.minute.nanos());
         by_clock
             .min(payable.unwrap_or(u64::MAX).saturating_mul(60))
             .max(60)

@@ -295,6 +295,7 @@ fn in_words(fact: &Fact) -> Option<String> {
         | What::ToolCalled { .. }
         | What::Transferred
         | What::Leg { .. }
+        | What::Fee { .. }
         | What::Complained(_) => return None,
     })
 }

@@ -11,7 +11,6 @@ use super::carrier::Line;
 use super::model::Plan;
 use super::outside::address;
 use super::section::Section;
-use super::tree::Value;
 use crate::admission::{Agent, Model};
 use crate::budget;
 use crate::call::rules::{Abilities, Cap, Edge, Manner, Margins, Renewal, Rules};
@@ -75,12 +74,8 @@ fn agent(
     let edge = edge::edge(&section.section("edge"));
     let on_machine = abilities::on_machine(section);
     let listening = section.section("line");
-    let (lead_ms, manner) = abilities::manner(&listening, on_machine);
-    listening.later(
-        "transcript",
-        "keeping what was said",
-        |value| matches!(value, Value::Text(text) | Value::Bare(text) if text == "off"),
-    );
+    let keeps = abilities::keeping(&listening);
+    let (lead_ms, manner) = abilities::manner(&listening, on_machine, keeps);
     listening.finish();
     let renewal = abilities::renewal(&section.section("renewal"));
     let moment = abilities::moment(section);
@@ -120,6 +115,7 @@ fn agent(
         models: chosen.collect(),
         tools: named.clone(),
         moment,
+        keeps,
         redirect,
     };
     weigh(section, &agent);
@@ -168,6 +164,7 @@ impl Given {
             transcription: plan.transcription.as_ref().map(|(_, price)| *price),
             minute: self.minute,
             say: self.say,
+            fee: Usd::ZERO,
             answer_timeout_ms: plan.answer_timeout_ms,
             edge: self.edge,
             context_tokens: u64::from(plan.context_tokens),

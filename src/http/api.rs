@@ -6,7 +6,7 @@
 use super::is_admin;
 use crate::ledger::books::{By, Filter, last_days};
 use crate::ledger::paper::{CallPaper, SpendPage, StatementPaper};
-use crate::ledger::{Books, OpenError};
+use crate::ledger::{Books, Ledger, OpenError};
 use crate::units::Secret;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
@@ -17,7 +17,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -38,14 +37,14 @@ const READERS: usize = 4;
 
 /// What the API needs.
 pub struct Api {
-    ledger: PathBuf,
+    ledger: Ledger,
     admin_token: Secret,
     readers: Semaphore,
 }
 
 impl Api {
     /// One that reads this ledger for who has this token.
-    pub fn new(ledger: PathBuf, admin_token: Secret) -> Api {
+    pub fn new(ledger: Ledger, admin_token: Secret) -> Api {
         Api {
             ledger,
             admin_token,
@@ -207,7 +206,7 @@ async fn calls(
         limit: Some(limit + 1),
     };
     let _reading = api.readers.acquire().await;
-    let mut rows = Books::open(&api.ledger).await?.calls(&filter).await?;
+    let mut rows = Books::open(api.ledger.path()).await?.calls(&filter).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > most;
     rows.truncate(most);
@@ -215,7 +214,8 @@ async fn calls(
     Ok(json(StatusCode::OK, &CallsPage { calls, more }))
 }
 
-/// `GET /api/v1/calls/{id}`: one call, by our name for it or the carrier's, with all its lines.
+/// `GET /api/v1/calls/{id}`: one call, by our name for it or the carrier's, with all its lines, and
+/// what was said in it, where its agent has that kept.
 async fn call(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
@@ -225,14 +225,21 @@ async fn call(
     let question = api.question(&headers, query.as_deref())?;
     question.finish("none")?;
     let _reading = api.readers.acquire().await;
-    let mut books = Books::open(&api.ledger).await?;
+    let mut books = Books::open(api.ledger.path()).await?;
     let entries = books.call(&name).await?;
     let row = match entries.first() {
         Some(first) => books.row(&first.call).await?,
         None => None,
     };
     match row {
-        Some(row) => Ok(json(StatusCode::OK, &StatementPaper::new(&row, &entries))),
+        Some(row) => {
+            let mut transcript = books.transcript(&row.call).await?;
+            if transcript.is_empty() {
+                transcript = api.ledger.remembered(&row.call);
+            }
+            let paper = StatementPaper::new(&row, &entries).with_transcript(transcript);
+            Ok(json(StatusCode::OK, &paper))
+        }
         None => {
             let what = "no call of this name, by us or by the carrier".to_string();
             Err(Refused::Unknown(what))
@@ -257,7 +264,7 @@ async fn spend(
     let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
     let days = last_days(today, days);
     let _reading = api.readers.acquire().await;
-    let rows = Books::open(&api.ledger)
+    let rows = Books::open(api.ledger.path())
         .await?
         .spend(by, Some(days))
         .await?;

@@ -57,7 +57,7 @@ pub async fn place(doors: &Arc<Doors>, wish: &Wish) -> Result<Dialled, Failed> {
     let Placeable {
         admitted,
         from,
-        detection,
+        detects,
     } = placeable;
     let call = admitted.ticket.call.clone();
     let rules = admitted.ticket.rules.clone();
@@ -67,7 +67,7 @@ pub async fn place(doors: &Arc<Doors>, wish: &Wish) -> Result<Dialled, Failed> {
         from: from.clone(),
         ring_s: RING_S,
         limit_s: limit_s(&rules),
-        detect: detection.is_some(),
+        detect: detects,
     };
     let opened = Opened {
         call: call.clone(),
@@ -87,16 +87,12 @@ pub async fn place(doors: &Arc<Doors>, wish: &Wish) -> Result<Dialled, Failed> {
     let Ok(recorder) = doors.ledger.begin(&opened).await else {
         tell_undialled(wish, "unrecorded");
         admitted.grant.settle(Usd::ZERO);
-        if let Some(fee) = detection {
-            fee.settle(Usd::ZERO);
-        }
         return Err(Failed::Unrecorded);
     };
     tell_dialled(&opened);
     // Parked first: a webhook may be faster than the answer to the request.
     doors.parking.park(Parked {
         admitted,
-        detection,
         recorder,
         answerer: None,
         carrier_call: None,
@@ -113,7 +109,8 @@ pub async fn place(doors: &Arc<Doors>, wish: &Wish) -> Result<Dialled, Failed> {
 /// spend could pay for if nothing else were spent.
 fn limit_s(rules: &Rules) -> u64 {
     let by_clock = (rules.duration_ms.end + rules.margins.carrier_limit_ms) / 1000;
-    let payable = (rules.spend.end.nanos()).checked_div(rules.minute.nanos());
+    let payable = rules.spend.end.less(rules.fee).nanos();
+    let payable = payable.checked_div(rules.minute.nanos());
     by_clock.min(payable.unwrap_or(u64::MAX).saturating_mul(60))
 }
 
@@ -232,18 +229,12 @@ fn unanswered(parked: Parked, cause: &str) {
     );
     parked.recorder.unanswered(cause);
     admitted.grant.settle(Usd::ZERO);
-    if let Some(fee) = parked.detection {
-        fee.settle(Usd::ZERO);
-    }
 }
 
 /// Somebody answered, or may have, and the carrier never asked us what to do: charged for the minutes it says, or for one.
 async fn unheard(doors: &Doors, parked: Parked, duration_s: Option<u64>) {
     let Parked {
-        admitted,
-        detection,
-        recorder,
-        ..
+        admitted, recorder, ..
     } = parked;
     // The last one who writes; what follows is added to a call that nobody carries.
     drop(recorder);
@@ -256,15 +247,6 @@ async fn unheard(doors: &Doors, parked: Parked, duration_s: Option<u64>) {
         // It is an open call, and is closed at the next start. A grant that is never settled counts as used.
         Err(_) => drop(admitted.grant),
     }
-    if let Some(fee) = detection {
-        settle_whole(fee);
-    }
-}
-
-/// The carrier has done what this was set aside for.
-pub fn settle_whole(fee: crate::budget::Grant) {
-    let amount = fee.amount();
-    fee.settle(amount);
 }
 
 fn tell_undialled(wish: &Wish, cause: &'static str) {

@@ -85,7 +85,7 @@ pub fn router(carriers: Vec<Arc<Doors>>, health: Health) -> Router {
         .route("/metrics", get(health::metrics))
         .with_state(health.clone());
     if let Some(doors) = carriers.first() {
-        let ledger = doors.ledger.path().to_path_buf();
+        let ledger = doors.ledger.clone();
         router = router.merge(api::Api::new(ledger, health.admin_token.clone()).router());
         router = router.merge(dial::Dials::new(doors.clone(), health.admin_token).router());
     }

@@ -5,7 +5,6 @@
 //! the end of our patience.
 
 use crate::admission::Admitted;
-use crate::budget::Grant;
 use crate::carrier::Answerer;
 use crate::ledger::Recorder;
 use crate::units::{CallId, Id};
@@ -16,8 +15,6 @@ use tokio::sync::watch;
 pub struct Parked {
     /// What it may do, its part of the budgets, and its line.
     pub admitted: Admitted,
-    /// What the carrier takes for listening who answers, once somebody does.
-    pub detection: Option<Grant>,
     /// Where its lines are written.
     pub recorder: Recorder,
     /// Who answered, should the carrier have said so before it asked what to do.

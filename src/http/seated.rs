@@ -4,7 +4,6 @@
 //! placed was written down before it was dialled, and is billed already.
 
 use super::Doors;
-use super::dialling::settle_whole;
 use super::parked::Parked;
 use super::voice::refuse;
 use crate::admission::{Admitted, Model, Refused, Slot, new_token, unix_s};
@@ -54,9 +53,6 @@ impl Seated {
         let mut admitted = parked.admitted;
         // Its time begins with the answer, and not with the dialling.
         admitted.ticket.began_unix_s = unix_s().saturating_sub(ANSWERED_BEFORE_MS / 1_000);
-        if let Some(fee) = parked.detection {
-            settle_whole(fee);
-        }
         let recorder = Some(parked.recorder);
         let seated = Seated::new(doors, offer, admitted, first, recorder);
         let listed = doors.switchboard.find(&offer.carrier_call);
@@ -127,6 +123,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
     let agent = &admitted.agent;
     let others = agent.models[1..].iter().filter_map(of_model).collect();
     let call = offer.carrier_call.clone();
+    let scribe = doors.ledger.scribe(&labels.call, agent.keeps);
     let (ticket, moment) = (admitted.ticket, agent.moment.clone());
     let line = Line::new(ticket, carrier.clone(), call, first, others, moment);
     let world = World {
@@ -136,6 +133,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         requests: doors.requests.clone(),
         grant: admitted.grant,
         recorder,
+        scribe,
         toolbox: doors.toolbox.clone(),
         caller,
     };

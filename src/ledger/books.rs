@@ -11,6 +11,7 @@ use super::OpenError;
 use super::chain::Entry;
 use super::statement::SoFar;
 use super::store;
+use super::transcripts::Said;
 use crate::units::Usd;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -176,6 +177,36 @@ impl Books {
         Ok(call.map(|call| crate::units::CallId::from(call.as_str())))
     }
 
+    /// What was said in a call, by our name for it, as far as it is kept and has not had its time.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn transcript(&mut self, call: &str) -> Result<Vec<Said>, OpenError> {
+        let wrong = Books::wrong(&self.path);
+        // A ledger that no newer server has opened yet has no such table.
+        let table: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'transcripts'")
+                .fetch_optional(&mut self.connection)
+                .await
+                .map_err(&wrong)?;
+        if table.is_none() {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(
+            "SELECT unix_ms, at_ms, speaker, heard, unheard FROM transcripts
+             WHERE call = ? AND expires_unix_ms > ? ORDER BY n",
+        )
+        .bind(call)
+        .bind(jiff::Timestamp::now().as_millisecond())
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(&wrong)?;
+        rows.iter()
+            .map(said)
+            .collect::<Result<_, _>>()
+            .map_err(wrong)
+    }
+
     /// A call's last line.
     pub(super) async fn last_of(&mut self, call: &str) -> Result<Option<Entry>, OpenError> {
         let row = sqlx::query(
@@ -280,6 +311,16 @@ fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
         event: row.try_get("event")?,
         body: row.try_get("body")?,
         hash: row.try_get("hash")?,
+    })
+}
+
+fn said(row: &SqliteRow) -> Result<Said, sqlx::Error> {
+    Ok(Said {
+        unix_ms: row.try_get("unix_ms")?,
+        at_ms: whole(row, "at_ms")?,
+        who: row.try_get("speaker")?,
+        heard: row.try_get("heard")?,
+        unheard: row.try_get("unheard")?,
     })
 }
 

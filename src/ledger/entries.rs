@@ -92,6 +92,7 @@ pub(super) fn opened(opened: &Opened, boot: &str, journal: &str) -> Line {
             "transcription": rules.transcription.as_ref().map(transcription_price),
             "minute_nanos": nanos(rules.minute),
             "say_nanos": nanos(rules.say),
+            "fee_nanos": nanos(rules.fee),
             "models": prices_by_model(opened),
         },
         "boot": boot,
@@ -187,6 +188,14 @@ fn what(what: &What) -> Value {
         | What::Overheard
         | What::Transferred
         | What::NotTransferred => json!({}),
+        What::Held(_)
+        | What::Resumed { .. }
+        | What::AnsweredBy(_)
+        | What::Renewed { .. }
+        | What::ToolCalled { .. }
+        | What::Tool { .. }
+        | What::Transferring { .. }
+        | What::Leg { .. } => act(what),
         What::FirstWord { after_ms } => json!({ "after_ms": after_ms }),
         What::Asked {
             nonce,
@@ -203,7 +212,7 @@ fn what(what: &What) -> Value {
             "cost_nanos": nanos(*cost),
         }),
         What::Minute { minute, cost } => json!({ "minute": minute, "cost_nanos": nanos(*cost) }),
-        What::Sentence { cost } => json!({ "cost_nanos": nanos(*cost) }),
+        What::Sentence { cost } | What::Fee { cost } => json!({ "cost_nanos": nanos(*cost) }),
         What::Unreported {
             model,
             transcription,
@@ -224,7 +233,6 @@ fn what(what: &What) -> Value {
         What::Complained(code) => json!({ "code": code.as_str() }),
         What::ModelLost(loss) => lost(loss),
         What::Ended(summary) => ended(summary),
-        _ => act(what),
     }
 }
 
@@ -267,6 +275,7 @@ fn act(what: &What) -> Value {
         What::Leg { talked_s, cost } => {
             json!({ "talked_s": talked_s, "cost_nanos": nanos(*cost) })
         }
+        // All others are about the talk itself.
         _ => json!({}),
     }
 }

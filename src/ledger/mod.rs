@@ -16,6 +16,7 @@
 //! | [`statement`] | what a call has cost, line by line |
 //! | [`paper`], [`csv`] | the books as others read them |
 //! | [`reconcile`] | the books beside somebody else's |
+//! | [`transcripts`] | what was said, where an agent has it kept: deleted in time, and no part of the chain |
 //! | [`mod@verify`] | making a call's bill again out of its lines |
 //! | [`trouble`] | why a ledger cannot be opened or written |
 
@@ -30,6 +31,7 @@ mod recorder;
 pub mod recovery;
 pub mod statement;
 mod store;
+pub mod transcripts;
 mod trouble;
 pub mod verify;
 mod writer;
@@ -39,6 +41,7 @@ pub use chain::Entry;
 pub use entries::{CarrierRecord, Opened, Turned};
 pub use recorder::Recorder;
 pub use recovery::{Lost, OpenCall};
+pub use transcripts::{Keeping, Said, Scribe};
 pub use trouble::{Failing, OpenError};
 pub use verify::{Finding, verify};
 
@@ -109,6 +112,11 @@ impl Ledger {
                 return Err(error);
             }
         };
+        // What was said and has had its time is gone before anybody can ask for it.
+        if let Err(error) = store.forget_expired("TRUNCATE").await {
+            locked.give_up();
+            return Err(OpenError::store(path, &error));
+        }
         let (journal, whole) = locked.of(&store.id, &new_name())?;
         let whole = replay(path, &journal, &mut store).await? && whole;
         let salt = Salt(store.salt.as_str().into());
@@ -155,6 +163,16 @@ impl Ledger {
             Recorder::new(self.0.clone(), turned.call.as_str().into())
                 .put(entries::refused(turned));
         }
+    }
+
+    /// Takes down what is said in a call, if anybody keeps it.
+    pub fn scribe(&self, call: &CallId, keeping: Keeping) -> Scribe {
+        Scribe::new(self.0.clone(), call, keeping)
+    }
+
+    /// What this process remembers of what was said in a call, by our name for it.
+    pub fn remembered(&self, call: &str) -> Vec<Said> {
+        self.0.pages.remembered(call)
     }
 
     /// Adds what the carrier says to a call that may long be over. `false`: there is no such call.

@@ -6,6 +6,7 @@
 use super::books::{By, CallRow, Parts, SpendRow};
 use super::chain::Entry;
 use super::entries::CarrierRecord;
+use super::transcripts::Said;
 use super::{csv, statement};
 use crate::units::Usd;
 use jiff::Timestamp;
@@ -133,6 +134,23 @@ pub struct StatementPaper<'a> {
     turns: u64,
     carrier_records: Vec<RecordPaper>,
     entries: Vec<EntryPaper<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    transcript: Vec<SaidPaper>,
+}
+
+/// One line of what was said. It holds people's words, so there is no printing it for a developer.
+#[derive(Serialize)]
+struct SaidPaper {
+    who: String,
+    heard: String,
+    unheard: String,
+    at_ms: u64,
+}
+
+impl std::fmt::Debug for SaidPaper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {} ms", self.who, self.at_ms)
+    }
 }
 
 /// What the carrier said.
@@ -164,7 +182,20 @@ impl<'a> StatementPaper<'a> {
             turns: so_far.turns,
             carrier_records: records.into_iter().map(RecordPaper::from).collect(),
             entries: entries.iter().map(EntryPaper).collect(),
+            transcript: Vec::new(),
         }
+    }
+
+    /// With what was said, if anybody has kept it.
+    pub fn with_transcript(mut self, transcript: Vec<Said>) -> StatementPaper<'a> {
+        let lines = transcript.into_iter().map(|said| SaidPaper {
+            who: said.who,
+            heard: said.heard,
+            unheard: said.unheard,
+            at_ms: said.at_ms,
+        });
+        self.transcript = lines.collect();
+        self
     }
 }
 

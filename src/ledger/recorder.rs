@@ -7,6 +7,7 @@ use super::Salt;
 use super::chain::Head;
 use super::entries::{self, Line};
 use super::journal::Journal;
+use super::transcripts::Pages;
 use super::trouble::Failing;
 use crate::call::record::{Fact, What};
 use crate::units::{Id, Usd};
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) urgent: Notify,
     pub(super) closing: AtomicBool,
     pub(super) closed: watch::Sender<bool>,
+    /// What was said.
+    pub(super) pages: Pages,
 }
 
 /// What cannot be written, and why.
@@ -77,6 +80,7 @@ impl Shared {
             urgent: Notify::new(),
             closing: AtomicBool::new(false),
             closed: watch::Sender::new(false),
+            pages: Pages::default(),
         }
     }
 

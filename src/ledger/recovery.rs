@@ -151,6 +151,7 @@ struct Tally {
     /// When the carrier ends the call by itself, in the call's own time.
     limit_ms: Option<u64>,
     has_sentence: bool,
+    has_fee: bool,
 }
 
 impl Tally {
@@ -165,6 +166,10 @@ impl Tally {
             "call.minute" => {
                 self.carrier = self.carrier.plus(cost);
                 self.minutes += 1;
+            }
+            "call.fee" => {
+                self.carrier = self.carrier.plus(cost);
+                self.has_fee = true;
             }
             "call.leg" => self.carrier = self.carrier.plus(cost),
             "call.tool" => self.tools = self.tools.plus(cost),
@@ -213,8 +218,16 @@ pub(super) fn charge(entries: &[Entry], is_whole: bool, duration_s: Option<u64>)
         (0, None) => money(&prices, "minute_nanos"),
         _ => Usd::ZERO,
     };
+    // What the carrier takes once, it takes from the answer on.
+    let fee = match tally.has_fee || duration_s == Some(0) {
+        true => Usd::ZERO,
+        false => money(&prices, "fee_nanos"),
+    };
     let owed = match is_whole {
-        true => (tally.granted).min(spent.plus(tally.reserved).plus(say).plus(first)),
+        true => {
+            let besides = tally.reserved.plus(say).plus(first).plus(fee);
+            (tally.granted).min(spent.plus(besides))
+        }
         false => tally.granted,
     };
     let ended_ms = match (duration_s, tally.limit_ms) {
@@ -332,6 +345,27 @@ mod tests {
             OpenCall::new(dialled, true).unwrap().carrier_call.as_str(),
             "CA2"
         );
+    }
+
+    #[test]
+    fn what_the_carrier_takes_once_is_charged_unless_it_was_or_nobody_answered() {
+        let opened = json!({
+            "granted_nanos": 1000, "prices": { "minute_nanos": 10, "say_nanos": 5, "fee_nanos": 7 },
+        });
+        let spent = |more: &[(&str, Value)], duration_s| {
+            let mut head = Head::new("rf-1".into());
+            let mut entries = vec![head.next(0, "call.opened".to_string(), opened.to_string())];
+            for (event, body) in more {
+                entries.push(head.next(1, (*event).to_string(), body.to_string()));
+            }
+            let lost = charge(&entries, true, duration_s);
+            (lost.carrier.nanos(), lost.spent().nanos())
+        };
+        assert_eq!(spent(&[], None), (0, 10 + 5 + 7));
+        assert_eq!(spent(&[], Some(3)), (0, 5 + 7 + 10));
+        assert_eq!(spent(&[], Some(0)), (0, 5));
+        let fee = json!({"cost_nanos": 7, "at_ms": 0, "spent_nanos": 7, "reserved_nanos": 0});
+        assert_eq!(spent(&[("call.fee", fee)], None), (7, 7 + 10 + 5));
     }
 
     #[test]

@@ -28,9 +28,8 @@ pub struct SoFar {
 pub fn cost(entry: &Entry) -> Option<Usd> {
     let body = entry.json();
     match entry.event.as_str() {
-        "call.turn" | "call.transcribed" | "call.minute" | "call.sentence" => {
-            Some(money(&body, "cost_nanos"))
-        }
+        "call.turn" | "call.transcribed" | "call.fee" | "call.minute" | "call.sentence"
+        | "call.tool" | "call.leg" => Some(money(&body, "cost_nanos")),
         "call.unreported" => Some(sum(&body, ["model_nanos", "transcription_nanos"])),
         "call.lost" => Some(sum(&body, ["unreported_nanos", "ran_on_nanos"])),
         _ => None,
@@ -70,7 +69,8 @@ impl SoFar {
                 parts.carrier = parts.carrier.plus(cost);
                 self.minutes += 1;
             }
-            "call.sentence" => parts.carrier = parts.carrier.plus(cost),
+            "call.fee" | "call.sentence" | "call.leg" => parts.carrier = parts.carrier.plus(cost),
+            "call.tool" => parts.tools = parts.tools.plus(cost),
             "call.unreported" => {
                 parts.model = parts.model.plus(money(&body, "model_nanos"));
                 let transcription = money(&body, "transcription_nanos");

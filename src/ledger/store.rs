@@ -5,6 +5,7 @@
 
 use super::OpenError;
 use super::chain::Entry;
+use super::transcripts::Line;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::fs::OpenOptions;
@@ -14,7 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The migrations, in order; the version of a ledger is how many of them it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// What the file says of itself, where `file` and others look: "Rfnc".
 const APPLICATION: u32 = 0x5266_6e63;
@@ -174,6 +179,8 @@ impl Store {
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = OFF",
+            // What is deleted is overwritten.
+            "PRAGMA secure_delete = ON",
         ] {
             sqlx::raw_sql(pragma)
                 .execute(&mut connection)
@@ -210,6 +217,45 @@ impl Store {
             .await?;
         }
         all.commit().await
+    }
+
+    /// Writes down what was said.
+    pub(super) async fn write_down(&mut self, lines: &[Line]) -> Result<(), sqlx::Error> {
+        let mut all = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        for line in lines {
+            let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            sqlx::query("INSERT OR IGNORE INTO transcripts VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+                .bind(&*line.call)
+                .bind(whole(line.n))
+                .bind(line.said.unix_ms)
+                .bind(whole(line.said.at_ms))
+                .bind(line.said.who.as_str())
+                .bind(line.said.heard.as_str())
+                .bind(line.said.unheard.as_str())
+                .bind(line.expires_unix_ms)
+                .execute(&mut *all)
+                .await?;
+        }
+        all.commit().await
+    }
+
+    /// Deletes what was said and has had its time; tells how many lines. SQLite's own log is folded into the file after it in this
+    /// `manner`, or it would still hold them: `TRUNCATE` waits for readers, `PASSIVE` does what it can.
+    pub(super) async fn forget_expired(&mut self, manner: &str) -> Result<u64, sqlx::Error> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let deleted = sqlx::query("DELETE FROM transcripts WHERE expires_unix_ms <= ?")
+            .bind(now)
+            .execute(&mut self.connection)
+            .await?
+            .rows_affected();
+        if deleted > 0 {
+            let fold = format!("PRAGMA wal_checkpoint({manner})");
+            sqlx::raw_sql(AssertSqlSafe(fold))
+                .execute(&mut self.connection)
+                .await?;
+            tracing::info!(event = "transcript.expired", lines = deleted);
+        }
+        Ok(deleted)
     }
 
     /// Closes the file, which folds SQLite's own log into it.

@@ -95,6 +95,8 @@ struct Prices {
     transcription: Option<TranscriptionPrice>,
     minute: Usd,
     say: Usd,
+    /// What the carrier takes once, until it did. Ledgers of before have none.
+    fee: Usd,
 }
 
 impl Prices {
@@ -109,6 +111,7 @@ impl Prices {
             },
             minute: Usd::from_nanos(number(prices, "minute_nanos")?),
             say: Usd::from_nanos(number(prices, "say_nanos")?),
+            fee: money(prices, "fee_nanos"),
         })
     }
 }
@@ -164,6 +167,11 @@ impl Audit {
             "call.turn" => self.turn(entry, &body),
             "call.transcribed" => self.transcribed(entry, &body),
             "call.minute" => self.minute(entry, &body),
+            "call.fee" => {
+                let fee = self.prices.as_mut();
+                let fee = fee.map(|prices| std::mem::take(&mut prices.fee));
+                self.carrier = self.carrier.plus(self.cost(entry, &body, fee));
+            }
             "call.sentence" => {
                 let say = self.prices.map(|prices| prices.say);
                 self.carrier = self.carrier.plus(self.cost(entry, &body, say));

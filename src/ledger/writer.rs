@@ -9,6 +9,7 @@ use super::store::Store;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a fact that nobody waits for may stay in the journal alone.
 const LEISURE: Duration = Duration::from_millis(200);
@@ -16,16 +17,40 @@ const LEISURE: Duration = Duration::from_millis(200);
 /// Between two tries of something that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often it is looked for what was said and has had its time.
+const FORGETTING: Duration = Duration::from_secs(3600);
+
 /// Starts the task. It ends when the ledger is closed.
 pub(super) fn start(shared: Arc<Shared>, store: Store) {
     tokio::spawn(carry(shared, store));
 }
 
 async fn carry(shared: Arc<Shared>, mut store: Store) {
+    // The first time was when the ledger was opened.
+    let mut forget_at = Instant::now() + FORGETTING;
     loop {
-        wait(&shared).await;
+        tokio::select! {
+            () = wait(&shared) => {}
+            () = tokio::time::sleep_until(forget_at) => {}
+        }
         let is_closing = shared.closing.load(Ordering::Acquire);
         carry_all(&shared, &mut store).await;
+        let is_failing = *shared.failing.borrow();
+        // What was said waits for better times, as long as there is room for it, and is lost when there are none.
+        if !is_failing || is_closing {
+            write_down(&shared, &mut store).await;
+        }
+        if !is_failing && Instant::now() >= forget_at {
+            forget_at = Instant::now() + FORGETTING;
+            if let Err(error) = store.forget_expired("PASSIVE").await {
+                let why = error.to_string();
+                tracing::warn!(
+                    event = "transcript.kept_too_long",
+                    why,
+                    help = "it is tried again within the hour"
+                );
+            }
+        }
         if is_closing {
             break;
         }
@@ -81,6 +106,28 @@ async fn carry_all(shared: &Shared, store: &mut Store) {
     }
     let stored = *shared.stored.borrow();
     shared.journal().shorten(stored);
+}
+
+/// Writes down what was said. What cannot be written is lost, and no call notices.
+async fn write_down(shared: &Shared, store: &mut Store) {
+    let (lines, lost) = shared.pages.take();
+    let written = match lines.is_empty() {
+        true => Ok(()),
+        false => store.write_down(&lines).await,
+    };
+    let (lost, why) = match written {
+        Ok(()) => (lost, "too many waited to be written".to_string()),
+        Err(error) => (lost + lines.len(), error.to_string()),
+    };
+    if lost > 0 {
+        tracing::warn!(
+            event = "transcript.lost",
+            lines = lost,
+            why,
+            help =
+                "lines of transcripts were not kept; calls and their costs are not touched by it"
+        );
+    }
 }
 
 /// The facts in a piece of the journal, and how many of its lines are none.

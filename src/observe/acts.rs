@@ -7,6 +7,7 @@ use metrics::{counter, histogram};
 
 pub(super) fn line(labels: &Labels, fact: &Fact) {
     match &fact.what {
+        What::Fee { cost } => about_call!(info, labels, fact, "call.fee", cost_usd = %cost),
         What::Overheard => about_call!(info, labels, fact, "call.overheard"),
         What::Held(hold) => about_call!(info, labels, fact, "call.held", hold = hold.word()),
         What::Resumed { held_ms, turns } => about_call!(

@@ -132,6 +132,7 @@ fn line(labels: &Labels, fact: &Fact) {
         | What::Held(_)
         | What::Resumed { .. }
         | What::AnsweredBy(_)
+        | What::Fee { .. }
         | What::Renewed { .. }
         | What::ToolCalled { .. }
         | What::Tool { .. }
@@ -271,6 +272,7 @@ fn count(labels: &Labels, fact: &Fact) {
         | What::Listening
         | What::Turn(_)
         | What::Transcribed { .. }
+        | What::Fee { .. }
         | What::Minute { .. }
         | What::Sentence { .. }
         | What::Unreported { .. }

@@ -71,6 +71,7 @@ pub fn random_rules(random: &mut Random) -> Rules {
         transcription: random_transcription(random),
         minute: Usd::from_micros(random.below(30_000)),
         say: Usd::from_micros(random.below(3_000)),
+        fee: Usd::from_micros(random.below(20_000).saturating_sub(10_000)),
         answer_timeout_ms: 1_000 + random.below(8_000),
         edge: Edge {
             tell: random.chance(80),

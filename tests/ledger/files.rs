@@ -61,7 +61,7 @@ async fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
             said,
             OpenError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),

@@ -38,8 +38,8 @@ async fn a_call_is_placed_talked_through_and_charged_at_its_own_price() {
     assert!(report.violations.is_empty(), "{:?}", report.violations);
     let summary = desk.house.facts.summary(&carrier_call).await;
     assert!(summary.answered && summary.turns >= 2, "{summary:?}");
-    // 0.0140 for the connection and 0.0040 for the stream.
-    assert_eq!(summary.cost.carrier, Usd::from_micros(18_000));
+    // 0.0140 for the connection, 0.0040 for the stream, and 0.0075 for listening who answered.
+    assert_eq!(summary.cost.carrier, Usd::from_micros(25_500));
     let rows = desk.rows().await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(rows[0].call, paper["call"].as_str().expect("our name"));
@@ -53,9 +53,11 @@ async fn a_call_is_placed_talked_through_and_charged_at_its_own_price() {
         .expect("books");
     let lines = books.call(&carrier_call).await.expect("its lines");
     assert_eq!(verify(&lines), []);
-    // Besides the call: listening who answered.
+    let events: Vec<&str> = lines.iter().map(|line| line.event.as_str()).collect();
+    assert_eq!(events[..3], ["call.opened", "call.dialled", "call.fee"]);
+    assert_eq!(lines[0].json()["cap_nanos"], 500_000_000, "the whole cap");
     let budget = &desk.house.world.server.budget;
-    let spent = summary.cost.total().plus(Usd::from_micros(7_500));
+    let spent = summary.cost.total();
     assert_eq!((budget.spent(), budget.reserved()), (spent, Usd::ZERO));
     assert_eq!(desk.placed(), 1);
 }

@@ -479,3 +479,14 @@ fn a_goodbye_that_fails_late_is_not_followed_by_a_sentence_nobody_can_pay_for() 
         "#]],
     );
 }
+
+#[test]
+fn what_the_carrier_takes_once_is_paid_before_the_first_minute_out_of_the_cap() {
+    let fee = Usd::from_micros(7_500);
+    let dear = Rules { fee, ..capped(50) };
+    assert_eq!(dear.smallest_cap(), capped(50).smallest_cap().plus(fee));
+    let told = play(dear, cents(50), "0.0  carrier   started");
+    let place = |what: &str| told.find(what).expect(what);
+    assert!(place("fee $0.0075") < place("minute $0.0125"), "{told}");
+    assert_eq!(told.matches("fee").count(), 1, "{told}");
+}

@@ -60,6 +60,7 @@ pub fn rules() -> Rules {
         }),
         minute: Usd::from_micros(12_500),
         say: Usd::ZERO,
+        fee: Usd::ZERO,
         answer_timeout_ms: 8_000,
         edge: Edge::default(),
         context_tokens: 2_000,

@@ -4,10 +4,10 @@ use super::list::ending;
 use super::table::{Stand, Table};
 use super::verify::unknown;
 use super::{Clock, Failed, Open, Which, count, json, moment};
-use crate::ledger::Entry;
 use crate::ledger::books::CallRow;
 use crate::ledger::paper::{StatementPaper, seconds};
 use crate::ledger::statement::{self, SoFar};
+use crate::ledger::{Entry, Said};
 use crate::units::Usd;
 use serde_json::Value;
 use std::io::{self, Write};
@@ -20,6 +20,9 @@ pub struct ShowArguments {
     /// The call, by our name for it or the carrier's.
     #[arg(value_name = "ID")]
     call: String,
+    /// With what was said, where the agent has it kept in the ledger.
+    #[arg(long)]
+    transcript: bool,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -35,15 +38,57 @@ pub(super) async fn run(own: &ShowArguments, mut open: Open) -> Result<bool, Fai
             "the first line of {call} is missing: `ringfence calls verify {call}` says what else is"
         ))
     })?;
+    let said = match own.transcript {
+        true => open.books.transcript(&row.call).await?,
+        false => Vec::new(),
+    };
     let out = &mut io::stdout().lock();
     if own.json {
-        json(out, &StatementPaper::new(&row, &entries))?;
+        json(
+            out,
+            &StatementPaper::new(&row, &entries).with_transcript(said),
+        )?;
         return Ok(true);
     }
     head(&row, first, out)?;
     lines(&entries, out)?;
     totals(&row, &entries, out)?;
+    if own.transcript {
+        transcript(&said, out)?;
+    }
     Ok(true)
+}
+
+/// What was said, and, in brackets, what was not heard of it.
+fn transcript(said: &[Said], out: &mut dyn Write) -> io::Result<()> {
+    if said.is_empty() {
+        return writeln!(out, "\n  Nothing that was said is kept in the ledger.");
+    }
+    writeln!(out)?;
+    let mut table = Table::new(&[
+        ("at", Stand::Right),
+        ("who", Stand::Left),
+        ("said, and [not heard]", Stand::Left),
+    ]);
+    for line in said {
+        let unheard = match line.unheard.is_empty() {
+            true => String::new(),
+            false => format!("[{}]", line.unheard),
+        };
+        let words = [line.heard.as_str(), &unheard].join(" ");
+        table.row([
+            format!("{}.{}", Clock(line.at_ms), line.at_ms / 100 % 10),
+            line.who.clone(),
+            one_line(words.trim()),
+        ]);
+    }
+    table.write(out)
+}
+
+/// Words of strangers, without what could steer a terminal.
+fn one_line(words: &str) -> String {
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    words.chars().map(plain).collect()
 }
 
 fn head(row: &CallRow, first: &Entry, out: &mut dyn Write) -> io::Result<()> {
@@ -165,10 +210,47 @@ fn what(event: &str, body: &Value) -> String {
         "call.ended" => [word(body, "ending"), word(body, "cause")].join(" "),
         "call.lost" => lost(body),
         "call.carrier_record" => record(body),
-        _ => String::new(),
+        _ => act(event, body),
     }
     .trim_end()
     .to_string()
+}
+
+/// The same, of what a call does besides talking.
+fn act(event: &str, body: &Value) -> String {
+    let whole = |key: &str| number(body, key).unwrap_or_default();
+    match event {
+        "call.fee" => "once, for listening who answered".to_string(),
+        "call.answered_by" => word(body, "answerer").to_string(),
+        "call.overheard" => "a turn that was none: nobody had spoken long enough".to_string(),
+        "call.held" => format!("nobody is at the other end: {}", word(body, "hold")),
+        "call.resumed" => resumed(body),
+        "call.renewed" => renewed(body),
+        "call.tool_called" => format!(
+            "{}, which costs {}",
+            word(body, "name"),
+            usd(body, "bound_nanos")
+        ),
+        "call.tool" => format!(
+            "{}: {} after {} s",
+            word(body, "name"),
+            word(body, "outcome"),
+            seconds(whole("took_ms")),
+        ),
+        "call.transferring" => format!(
+            "to {}, for at most {} s, which can cost {}",
+            word(body, "label"),
+            whole("limit_s"),
+            usd(body, "bound_nanos"),
+        ),
+        "call.transferred" => "the caller talks with somebody else".to_string(),
+        "call.not_transferred" => "the caller stays with the agent".to_string(),
+        "call.leg" => match number(body, "talked_s") {
+            Some(talked_s) => format!("they talked for {talked_s} s"),
+            None => "nobody told how long they talked, charged at its bound".to_string(),
+        },
+        _ => String::new(),
+    }
 }
 
 fn turn(body: &Value) -> String {
@@ -209,6 +291,28 @@ fn transcribed(body: &Value) -> String {
         ),
         (None, None) => "not reported, charged at its bound".to_string(),
     }
+}
+
+fn resumed(body: &Value) -> String {
+    let held = seconds(number(body, "held_ms").unwrap_or_default());
+    let turns = number(body, "turns_spared").unwrap_or_default();
+    let turns = count(turns, "turn", "turns");
+    format!("somebody is there again after {held} s; {turns} spared")
+}
+
+fn renewed(body: &Value) -> String {
+    let why = match word(body, "why") {
+        "lost" => "the one before was lost",
+        "age" => "the one before was old",
+        "cheaper" => "the one before was too dear",
+        other => other,
+    };
+    format!(
+        "another session of [model.{}]: {why}; told {} bytes, {} s without one",
+        word(body, "model"),
+        number(body, "replayed_bytes").unwrap_or_default(),
+        seconds(number(body, "gap_ms").unwrap_or_default()),
+    )
 }
 
 fn lost(body: &Value) -> String {
@@ -303,4 +407,61 @@ fn unheard(unheard: Usd, model: Usd) -> String {
     }
     let percent = u128::from(unheard.nanos()) * 100 / u128::from(model.nanos().max(1));
     format!("{percent} % of the model's share paid for speech that nobody heard")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_call_does_besides_talking_is_told_in_words() {
+        let told = [
+            ("call.fee", json!({"cost_nanos": 7_500_000})),
+            ("call.answered_by", json!({"answerer": "person"})),
+            ("call.overheard", json!({})),
+            ("call.held", json!({"hold": "music"})),
+            (
+                "call.resumed",
+                json!({"held_ms": 61_250, "turns_spared": 1}),
+            ),
+            (
+                "call.renewed",
+                json!({"why": "lost", "model": "mini", "replayed_bytes": 512, "gap_ms": 830}),
+            ),
+            (
+                "call.tool_called",
+                json!({"name": "look_up", "bound_nanos": 20_000_000}),
+            ),
+            (
+                "call.tool",
+                json!({"name": "look_up", "outcome": "ok", "took_ms": 340}),
+            ),
+            (
+                "call.transferring",
+                json!({"label": "sales", "limit_s": 1_790, "bound_nanos": 500_000_000}),
+            ),
+            ("call.transferred", json!({})),
+            ("call.not_transferred", json!({})),
+            ("call.leg", json!({"talked_s": 75})),
+            ("call.leg", json!({"talked_s": null})),
+        ]
+        .map(|(event, body)| what(event, &body))
+        .join("\n");
+        expect_test::expect![[r#"
+            once, for listening who answered
+            person
+            a turn that was none: nobody had spoken long enough
+            nobody is at the other end: music
+            somebody is there again after 61.250 s; 1 turn spared
+            another session of [model.mini]: the one before was lost; told 512 bytes, 0.830 s without one
+            look_up, which costs 0.02
+            look_up: ok after 0.340 s
+            to sales, for at most 1790 s, which can cost 0.50
+            the caller talks with somebody else
+            the caller stays with the agent
+            they talked for 75 s
+            nobody told how long they talked, charged at its bound"#]].assert_eq(&told);
+        assert_eq!(one_line("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
 }

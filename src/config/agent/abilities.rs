@@ -10,6 +10,7 @@ use crate::audio::moment;
 use crate::call::rules::{Abilities, Destination, Manner, OnMachine, Renewal, TransferCap};
 use crate::call::tools::{END_CALL, SEND_DIGITS, TRANSFER};
 use crate::config::BUILT_IN;
+use crate::ledger::Keeping;
 use crate::tools;
 use crate::units::{Phone, Usd};
 use std::path::Path;
@@ -132,7 +133,11 @@ fn transfer_cap(cap: &Section<'_>) -> TransferCap {
 }
 
 /// `[agent.NAME.line]`: how far ahead to send, and how to listen.
-pub(super) fn manner(section: &Section<'_>, on_machine: OnMachine) -> (u64, Manner) {
+pub(super) fn manner(
+    section: &Section<'_>,
+    on_machine: OnMachine,
+    keeps: Keeping,
+) -> (u64, Manner) {
     let lead = section.time("lead").unwrap_or(300);
     if !(200..=400).contains(&lead) {
         let fix = "write \"300ms\": less stutters, more makes an interrupted agent talk on";
@@ -143,9 +148,28 @@ pub(super) fn manner(section: &Section<'_>, on_machine: OnMachine) -> (u64, Mann
         confirm: section.choice("barge_in", &ways).unwrap_or(false),
         hold: section.flag("hold").unwrap_or(false),
         on_machine,
-        transcript: false,
+        transcript: keeps != Keeping::Nothing,
     };
     (lead, manner)
+}
+
+/// Who keeps what was said, and for how long.
+pub(super) fn keeping(section: &Section<'_>) -> Keeping {
+    let days = section.whole("transcript_days", 1, 3_650).unwrap_or(30);
+    let days = u32::try_from(days).unwrap_or(u32::MAX);
+    let ways = [
+        ("off", Keeping::Nothing),
+        ("memory", Keeping::Memory),
+        ("ledger", Keeping::Ledger { days }),
+    ];
+    let keeps = section.choice("transcript", &ways).unwrap_or_default();
+    let is_in_ledger = matches!(keeps, Keeping::Ledger { .. });
+    if section.has("transcript_days") && !is_in_ledger {
+        let what = "nothing is kept for days unless it is kept in the ledger";
+        let fix = "take it out, or write transcript = \"ledger\"";
+        section.mistake("transcript_days", what, fix);
+    }
+    keeps
 }
 
 /// What to do when a machine answers a call that we placed.

@@ -9,6 +9,7 @@ use super::*;
 use crate::audio::Format;
 use crate::budget::OnStoreFailure;
 use crate::call::rules::Edge;
+use crate::ledger::Keeping;
 use crate::units::Usd;
 use expect_test::expect;
 
@@ -264,6 +265,21 @@ on_store_failure = "finish_within_grant"
             .warnings
             .is_empty()
     );
+}
+
+#[test]
+fn what_is_said_is_kept_by_nobody_unless_it_is_written() {
+    let kept = |more: &str| {
+        let text = format!("{MINIMAL}[agent.front-desk.line]\n{more}");
+        let agent = loads(&text, &[]).agents[0].clone();
+        (agent.keeps, agent.models[0].rules.manner.transcript)
+    };
+    assert_eq!(kept(""), (Keeping::Nothing, false));
+    assert_eq!(kept("transcript = \"memory\""), (Keeping::Memory, true));
+    let usual = kept("transcript = \"ledger\"");
+    assert_eq!(usual, (Keeping::Ledger { days: 30 }, true));
+    let week = kept("transcript = \"ledger\"\ntranscript_days = 7");
+    assert_eq!(week, (Keeping::Ledger { days: 7 }, true));
 }
 
 #[test]

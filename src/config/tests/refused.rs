@@ -432,3 +432,28 @@ fn a_ledger_that_would_forget_is_refused() {
         );
     }
 }
+
+#[test]
+fn what_is_not_kept_in_the_ledger_is_kept_for_no_number_of_days() {
+    refuses(
+        "[agent.front-desk.line]\ntranscript = \"memory\"\ntranscript_days = 7",
+        expect![[r#"
+            ringfence.toml:11 [agent.front-desk.line] transcript_days
+              nothing is kept for days unless it is kept in the ledger
+              -> take it out, or write transcript = "ledger""#]],
+    );
+    refuses(
+        "[agent.front-desk.line]\ntranscript = \"disk\"",
+        expect![[r#"
+            ringfence.toml:10 [agent.front-desk.line] transcript
+              "disk" is not one of: off, memory, ledger
+              -> use one of them"#]],
+    );
+    refuses(
+        "[agent.front-desk.line]\ntranscript = \"ledger\"\ntranscript_days = 0",
+        expect![[r#"
+            ringfence.toml:11 [agent.front-desk.line] transcript_days
+              0: must be a whole number from 1 to 3650
+              -> write digits only"#]],
+    );
+}
