@@ -221,7 +221,8 @@ impl Call {
             (_, false) => self.now.plus(margins.hangup_ms),
         };
         // The minute that the hang-up may still run into is charged too.
-        let away = matches!(self.phase, Phase::Away(_));
+        // Where the carrier was asked to take the caller over, they may be talking already.
+        let away = self.is_handed();
         while let Some((minute, cost)) = self.meter.minute(until, away) {
             self.record(What::Minute { minute, cost }, out);
         }

@@ -13,7 +13,7 @@ fn a_caller_whose_model_never_came_is_asked_for_patience_and_then_told() {
     ",
     );
     assert!(told.contains("9.2    sound     1 Moment"), "{told}");
-    assert!(told.contains("25.75  carrier   say \"Sorry.\""), "{told}");
+    assert!(told.contains("12.0   carrier   say \"Sorry.\""), "{told}");
 }
 
 #[test]
