@@ -52,6 +52,8 @@ struct Handing {
     talked_s: Option<u64>,
     /// Nobody will tell.
     unwatched: bool,
+    /// The carrier has said that the call is over. Its word may overtake the end of the stream.
+    over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +129,7 @@ impl Call {
             sent: false,
             talked_s: None,
             unwatched: false,
+            over: false,
         })
     }
 
@@ -369,6 +372,27 @@ impl Call {
             .set(Timer::DurationEnd, CallTime::from_millis(self.end_ms));
         self.count_minutes(out);
         self.record(What::Transferred, out);
+        let told = self.handing_over().map(|to| (to.over, to.talked_s));
+        match told {
+            Some((true, _)) => self.close(Ending::Transferred, out),
+            Some((false, Some(seconds))) => self.leg_ended(seconds),
+            _ => {}
+        }
+    }
+
+    /// The carrier says that the call is over.
+    pub(super) fn line_ended(&mut self, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Away(_)) {
+            return self.close(Ending::Transferred, out);
+        }
+        // Before a transfer, the stream says so itself, or breaks.
+        if let Some(to) = self
+            .leaving
+            .as_mut()
+            .and_then(|leaving| leaving.to.as_mut())
+        {
+            to.over = to.sent;
+        }
     }
 
     /// Whoever the caller was handed to has hung up, or never answered.

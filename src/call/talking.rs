@@ -36,11 +36,7 @@ impl Call {
                 self.transfer_fails(why, out);
             }
             carrier::Event::LegEnded { seconds } => self.leg_ended(seconds),
-            carrier::Event::Ended { .. } if self.is_away() => {
-                self.close(Ending::Transferred, out);
-            }
-            // The stream says so itself, or breaks.
-            carrier::Event::Ended { .. } => {}
+            carrier::Event::Ended { .. } => self.line_ended(out),
         }
     }
 
@@ -84,6 +80,9 @@ impl Call {
         }
         self.phase = Phase::Talking;
         self.last_word = self.now;
+        for note in std::mem::take(&mut self.notes) {
+            self.tell(note, out);
+        }
         if !self.rules.greeting.is_empty() {
             let note = format!("{GREETING_NOTE}{}", self.rules.greeting);
             self.tell(note, out);

@@ -1,7 +1,10 @@
 //! Calls, told as calls.
 
+mod acts;
 mod edge;
 mod ends;
+mod handed;
+mod listens;
 mod money;
 mod script;
 mod talk;

@@ -41,6 +41,8 @@ struct Books {
     sessions: u64,
     live: BTreeMap<u64, Arc<Mutex<Model>>>,
     closed: VecDeque<Invoice>,
+    /// What the sessions that ended were told of their functions, the latest last.
+    told: VecDeque<String>,
     closed_total: Usd,
 }
 
@@ -79,6 +81,11 @@ impl ModelServer {
         let books = locked(&self.books);
         let live = books.live.values().map(|model| locked(model).invoice());
         books.closed.iter().cloned().chain(live).collect()
+    }
+
+    /// What the sessions that ended were told that their functions answered (the last 10,000), session by session.
+    pub fn told(&self) -> Vec<String> {
+        locked(&self.books).told.iter().cloned().collect()
     }
 
     /// What all sessions are billed so far.
@@ -160,6 +167,10 @@ impl Drop for Leave<'_> {
         if books.closed.len() > KEPT_INVOICES {
             books.closed.pop_front();
         }
+        let told = std::mem::take(&mut locked(&model).told);
+        books.told.extend(told);
+        let surplus = books.told.len().saturating_sub(KEPT_INVOICES);
+        books.told.drain(..surplus);
     }
 }
 
