@@ -245,7 +245,7 @@ impl Call {
                 return;
             }
             if !leaving.spoke && !leaving.asked {
-                return self.ask_for_last_words();
+                return self.ask_for_last_words(out);
             }
             if self.playback.is_playing() && self.now < self.last_words_heard() {
                 let at = self.last_words_heard().max(self.now.plus(1));
@@ -266,7 +266,7 @@ impl Call {
     }
 
     /// The model called and said nothing: it is asked for a sentence.
-    fn ask_for_last_words(&mut self) {
+    fn ask_for_last_words(&mut self, out: &mut Vec<Output>) {
         let Some(leaving) = &mut self.leaving else {
             return;
         };
@@ -277,6 +277,9 @@ impl Call {
         };
         if let Some(call) = leaving.call.clone() {
             self.tool_said(call, words.to_string());
+            // At once: on a line without sound nothing else would come to wake the call.
+            self.tell_answers(out);
+            self.say_what_is_owed(out);
         }
     }
 

@@ -153,6 +153,7 @@ fn a_tool_whose_price_does_not_fit_is_denied_in_words_and_not_called() {
         0.6  realtime  calls r1 c1 pay {}
         0.6  realtime  calls r1 c2 pay {}
         0.7  realtime  done r1 completed 50 14 20 0
+        0.8  tool c1 done paid
     ",
         expect![[r#"
             0.6    fact      tool-called
@@ -234,7 +235,7 @@ fn a_long_answer_is_told_as_far_as_the_cap_can_have_it_read_again() {
     let line = told.lines().find(|line| line.contains("ToolOutput"));
     let line = line.expect("the answer is told");
     assert!(line.ends_with("… (shortened)\" }"), "{line}");
-    assert!((300..5_000).contains(&line.len()), "{}", line.len());
+    assert!((300..9_500).contains(&line.len()), "{}", line.len());
     let asked = told.lines().filter(|line| line.contains("respond r2"));
     assert_eq!(asked.count(), 1, "and an answer to it still fits:\n{told}");
 }

@@ -2,7 +2,7 @@
 
 use super::acts::{able, act, act_with};
 use super::script::{cents, play};
-use crate::call::rules::Rules;
+use crate::call::rules::{Cap, Rules};
 use crate::units::Usd;
 use expect_test::expect;
 
@@ -21,6 +21,10 @@ const AWAY: &str = "
 fn falls_back() -> Rules {
     let mut rules = able();
     rules.abilities.fallback = Some("help".into());
+    rules.silence_ms = Cap {
+        warn: 290_000,
+        end: 295_000,
+    };
     rules
 }
 
@@ -312,7 +316,6 @@ fn at_the_edge_of_the_time_somebody_takes_over_instead_of_a_goodbye() {
         0.6  realtime  spoke-all r1 me-1 0.5s
         0.7  realtime  done r1 completed 50 14 5 10
         1.2  carrier   played 1:520:g0
-        285.0 carrier  digit 1
         288.5 budget   granted 1.00
         289.0 carrier  stopped
         330.0 carrier  leg-ended 30
@@ -355,6 +358,28 @@ fn at_the_edge_of_the_time_somebody_takes_over_instead_of_a_goodbye() {
 }
 
 #[test]
+fn at_the_edge_of_the_money_too() {
+    let mut poor = falls_back();
+    poor.spend.end = cents(10);
+    poor.spend.warn = cents(9);
+    act_with(
+        poor,
+        cents(10),
+        "
+        0.6  realtime  spoke-all r1 me-1 0.5s
+        0.7  realtime  done r1 completed 2000 500 100 500
+        1.2  carrier   played 1:520:g0
+        2.0  realtime  turn you-2
+        2.1  budget    granted 1.00
+        2.3  carrier   stopped
+        9.0  carrier   leg-ended 5
+        9.1  carrier   ended
+    ",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_budget_that_refuses_the_handing_over_is_a_goodbye_after_all() {
     act_with(
         falls_back(),
@@ -363,7 +388,6 @@ fn a_budget_that_refuses_the_handing_over_is_a_goodbye_after_all() {
         0.6  realtime  spoke-all r1 me-1 0.5s
         0.7  realtime  done r1 completed 50 14 5 10
         1.2  carrier   played 1:520:g0
-        285.0 carrier  digit 1
         288.5 budget   refused
     ",
         expect![[r#"
