@@ -247,6 +247,10 @@ impl Call {
             if !leaving.spoke && !leaving.asked {
                 return self.ask_for_last_words(out);
             }
+            // They are asked for together with what other functions answer, and only by a model that is there.
+            if !leaving.spoke && self.tools.is_busy() {
+                return;
+            }
             if self.playback.is_playing() && self.now < self.last_words_heard() {
                 let at = self.last_words_heard().max(self.now.plus(1));
                 return self.timers.set(Timer::LastWords, at);

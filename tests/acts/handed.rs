@@ -21,11 +21,18 @@ async fn house() -> House {
     House::open(&agent(words, "[\"transfer\"]", &[], &with_sales())).await
 }
 
-/// Calls, asks for sales, and is handed over to somebody who does this.
+/// Calls, says something, and is handed over to somebody who does this.
 async fn handed(house: &House, leg: Leg) -> (Report, Summary) {
     let mut caller = house.world.phone();
-    caller.script = vec![says(&speech(900, 3)), hangs_up()];
+    caller.script = vec![says(&speech(900, 3))];
     caller.leg = leg;
+    house.call(caller).await
+}
+
+/// Calls, says something, and hangs up when the agent has answered: there is nobody else to talk to.
+async fn left(house: &House) -> (Report, Summary) {
+    let mut caller = house.world.phone();
+    caller.script = vec![says(&speech(900, 3)), hangs_up()];
     house.call(caller).await
 }
 
@@ -107,7 +114,7 @@ async fn a_carrier_that_refuses_leaves_the_caller_with_the_agent() {
         ..Answering::default()
     };
     house.world.rest.expect(SALES, refuses);
-    let (report, summary) = handed(&house, Leg::default()).await;
+    let (report, summary) = left(&house).await;
     assert_eq!(
         summary.ending,
         Some(Ending::CallerHungUp),
@@ -132,7 +139,7 @@ async fn a_caller_who_talks_the_model_into_a_premium_number_reaches_nobody() {
     join_all(numbers.map(|number| async move {
         let words = format!("tool=transfer:{{\"to\":\"{number}\"}}");
         let house = House::open(&agent(&words, "[\"transfer\"]", &[], &with_sales())).await;
-        let (report, summary) = handed(&house, Leg::default()).await;
+        let (report, summary) = left(&house).await;
         assert_eq!(summary.ending, Some(Ending::CallerHungUp));
         let facts = house.facts.about(&report.call_sid);
         assert_eq!(

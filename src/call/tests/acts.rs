@@ -315,6 +315,41 @@ fn an_agent_that_hangs_up_without_a_word_is_asked_for_one() {
 }
 
 #[test]
+fn an_agent_that_looks_something_up_and_hangs_up_in_one_answer_says_something_first() {
+    act(
+        "
+        0.6  realtime  calls r1 c1 look-up {}
+        0.6  realtime  calls r1 c2 end_call {}
+        0.7  realtime  done r1 completed 50 14 20 0
+        1.0  carrier   heard 0.02s
+        2.0  tool c1 done sent
+        2.1  realtime  began r2
+        2.2  realtime  spoke-all r2 me-2 0.5s
+        2.3  realtime  done r2 completed 50 14 5 10
+        2.8  carrier   played 1:520:g0
+    ",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn an_agent_whose_model_is_lost_before_its_last_words_says_them_with_the_next() {
+    act(
+        "
+        0.6  realtime  calls r1 c1 end_call {}
+        0.6  realtime  lost
+        0.8  carrier   heard 0.02s
+        1.2  standby   ready
+        1.4  realtime  began r2
+        1.5  realtime  spoke-all r2 me-2 0.5s
+        1.6  realtime  done r2 completed 50 14 5 10
+        2.1  carrier   played 1:520:g0
+    ",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_caller_who_cuts_in_keeps_the_agent() {
     act(
         "
