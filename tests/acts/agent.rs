@@ -43,7 +43,7 @@ pub fn says(sound: &[i16]) -> Step {
 /// When the agent has said something and been silent, the caller hangs up.
 pub fn hangs_up() -> Step {
     Step {
-        when: When::Replies { after_ms: 1_500 },
+        when: When::Replies { after_ms: 1_000 },
         act: Act::HangUp,
     }
 }

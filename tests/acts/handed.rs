@@ -56,7 +56,6 @@ async fn agree(house: &House, report: &Report, summary: &Summary, leg: Usd) {
     assert_eq!(verify(&lines), []);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_who_was_handed_over_is_charged_the_started_minutes_of_both_lines() {
     let minute = Usd::from_micros(14_000);
     let legs = [
@@ -105,7 +104,6 @@ async fn a_caller_who_was_handed_over_is_charged_the_started_minutes_of_both_lin
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_carrier_that_refuses_leaves_the_caller_with_the_agent() {
     let house = house().await;
     let refusal = (400, "{\"code\":21220,\"message\":\"no\"}".to_string());
@@ -133,7 +131,6 @@ async fn a_carrier_that_refuses_leaves_the_caller_with_the_agent() {
     assert_eq!(told, [why]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_who_talks_the_model_into_a_premium_number_reaches_nobody() {
     let numbers = ["+19005551234", SALES];
     join_all(numbers.map(|number| async move {
@@ -160,4 +157,14 @@ async fn a_caller_who_talks_the_model_into_a_premium_number_reaches_nobody() {
         );
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_is_handed_over_to_whom_the_configuration_says_or_stays_with_the_agent() {
+    // All at once, for each is mostly waiting.
+    tokio::join!(
+        a_caller_who_was_handed_over_is_charged_the_started_minutes_of_both_lines(),
+        a_carrier_that_refuses_leaves_the_caller_with_the_agent(),
+        a_caller_who_talks_the_model_into_a_premium_number_reaches_nobody(),
+    );
 }

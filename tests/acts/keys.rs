@@ -58,7 +58,7 @@ async fn every_key_that_the_model_presses_is_heard_once_and_in_order() {
     let house = House::open(&agent(&words, "[\"send_digits\"]", &[], "")).await;
     let mut caller = house.world.phone();
     caller.script = vec![says(&speech(900, 3))];
-    caller.script.extend(hangs_up_after(9_000));
+    caller.script.extend(hangs_up_after(7_500));
     let (report, _) = house.call(caller).await;
     assert_eq!(decoded(&report.heard), digits, "{:#?}", report.timeline);
     let facts = house.facts.about(&report.call_sid);

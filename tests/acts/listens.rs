@@ -11,7 +11,7 @@ use ringfence::sim::phone::{Act, Step, When};
 use ringfence::sim::voice::speech;
 
 /// Milliseconds of music before somebody speaks.
-const MUSIC_MS: usize = 9_000;
+const MUSIC_MS: usize = 7_000;
 
 fn count(facts: &[Fact], is: impl Fn(&What) -> bool) -> usize {
     facts.iter().filter(|fact| is(&fact.what)).count()
@@ -27,6 +27,8 @@ async fn music_makes_no_turns_and_the_first_words_after_it_are_heard_and_answere
         let (name, piece) = &pieces[n];
         let (_, words) = &recordings[n];
         let words = at_level(words, -18.0);
+        // Their first two seconds and a half.
+        let words = words[..words.len().min(8 * (begins(&words) as usize + 2_500))].to_vec();
         let from = 8_000 * 12;
         let sound = [&piece[from..from + 8 * MUSIC_MS], &silence(300), &words].concat();
         let mut caller = house.world.phone();
@@ -55,6 +57,9 @@ async fn music_makes_no_turns_and_the_first_words_after_it_are_heard_and_answere
     house.books_agree().await;
 }
 
+/// Samples in which the first two coughs are over.
+const TWO_COUGHS: usize = 8 * 3_400;
+
 /// Speaks once, and makes this sound over the agent's answer.
 fn over_the_answer(sound: &[i16]) -> Vec<Step> {
     let over = Step {
@@ -68,11 +73,11 @@ fn over_the_answer(sound: &[i16]) -> Vec<Step> {
 async fn a_cough_does_not_stop_an_agent_that_waits_for_words_and_words_do() {
     let Some(recordings) = people() else { return };
     let settings = [("barge_in", "confirm")];
-    let house = House::open(&agent("answer=10s", "[]", &settings, "")).await;
+    let house = House::open(&agent("answer=6s", "[]", &settings, "")).await;
     let words = at_level(&recordings[5].1, -18.0);
     let words = &words[8 * begins(&words) as usize..];
     let mut coughing = house.world.phone();
-    coughing.script = over_the_answer(&coughs());
+    coughing.script = over_the_answer(&coughs()[..TWO_COUGHS]);
     let mut speaking = house.world.phone();
     speaking.script = over_the_answer(words);
     let ((coughed, _), (spoke, summary)) = tokio::join!(house.call(coughing), house.call(speaking));
