@@ -160,6 +160,10 @@ fn a_tool_whose_price_does_not_fit_is_denied_in_words_and_not_called() {
             0.6    tool      ToolCall { tool_call: Id("c1"), name: "pay", arguments: "{}" }
             0.6    fact      tool
             0.7    fact      turn $0.001128
+            0.8    fact      tool $0.10
+            0.8    realtime  add ToolOutput { tool_call: Id("c2"), output: "There is no money left in this call for that. Answer without it." }
+            0.8    realtime  add ToolOutput { tool_call: Id("c1"), output: "paid" }
+            0.8    realtime  respond r2 max 1015
         "#]],
     );
 }
@@ -303,13 +307,18 @@ fn an_agent_that_hangs_up_without_a_word_is_asked_for_one() {
     ",
         expect![[r#"
             0.7    fact      turn $0.001128
-            1.0    realtime  cancel r2
-            1.0    fact      bound-broken
-            1.0    fact      warned
-            1.0    fact      wrapping-up
-            1.0    realtime  cancel r2
-            1.0    realtime  goodbye r3 max 200
+            0.7    realtime  add ToolOutput { tool_call: Id("c1"), output: "Say goodbye to the caller now, in one short sentence. Then the line closes." }
+            0.7    realtime  respond r2 max 1024 without tools
+            1.1    carrier   play 1:500:g0 500ms
+            1.1    fact      first-word
             1.2    fact      turn $0.001408
+            1.6    carrier   play 1:520:g0 20ms
+            1.8    carrier   close
+            3.8    fact      unreported $0.000064
+            3.8    realtime  close
+            3.8    budget    Settle(Usd(15100000))
+            3.8    fact      ended
+            3.8    over      AgentHungUp
         "#]],
     );
 }
@@ -328,7 +337,26 @@ fn an_agent_that_looks_something_up_and_hangs_up_in_one_answer_says_something_fi
         2.3  realtime  done r2 completed 50 14 5 10
         2.8  carrier   played 1:520:g0
     ",
-        expect![[""]],
+        expect![[r#"
+            0.6    fact      tool-called
+            0.6    tool      ToolCall { tool_call: Id("c1"), name: "look-up", arguments: "{}" }
+            0.7    fact      turn $0.001128
+            1.0    realtime  append 20ms
+            2.0    fact      tool
+            2.0    realtime  add ToolOutput { tool_call: Id("c2"), output: "Say goodbye to the caller now, in one short sentence. Then the line closes." }
+            2.0    realtime  add ToolOutput { tool_call: Id("c1"), output: "sent" }
+            2.0    realtime  respond r2 max 1024 without tools
+            2.2    carrier   play 1:500:g0 500ms
+            2.2    fact      first-word
+            2.3    fact      turn $0.001408
+            2.7    carrier   play 1:520:g0 20ms
+            2.8    carrier   close
+            4.8    fact      unreported $0.000136
+            4.8    realtime  close
+            4.8    budget    Settle(Usd(15172000))
+            4.8    fact      ended
+            4.8    over      AgentHungUp
+        "#]],
     );
 }
 
@@ -345,7 +373,28 @@ fn an_agent_whose_model_is_lost_before_its_last_words_says_them_with_the_next() 
         1.6  realtime  done r2 completed 50 14 5 10
         2.1  carrier   played 1:520:g0
     ",
-        expect![[""]],
+        expect![[r#"
+            0.6    fact      model-lost
+            0.6    fact      unreported $0.068256
+            0.6    realtime  close
+            0.6    standby   open
+            1.2    standby   configure
+            1.2    standby   takes-over
+            1.2    fact      renewed
+            1.2    realtime  append 20ms
+            1.2    realtime  add ToolOutput { tool_call: Id("c1"), output: "Say goodbye to the caller now, in one short sentence. Then the line closes." }
+            1.2    realtime  respond r2 max 1024 without tools
+            1.5    carrier   play 1:500:g0 500ms
+            1.5    fact      first-word
+            1.6    fact      turn $0.001408
+            2.0    carrier   play 1:520:g0 20ms
+            2.1    carrier   close
+            2.1    fact      unreported $0.000072
+            2.1    realtime  close
+            2.1    budget    Settle(Usd(82236000))
+            2.1    fact      ended
+            2.1    over      AgentHungUp
+        "#]],
     );
 }
 

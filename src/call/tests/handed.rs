@@ -326,33 +326,27 @@ fn at_the_edge_of_the_time_somebody_takes_over_instead_of_a_goodbye() {
             0.6    fact      first-word
             0.7    fact      turn $0.001408
             1.1    carrier   play 1:520:g0 20ms
-            21.12  fact      warned
-            21.12  realtime  add System("The caller has been silent for a while. Ask briefly whether they are still there.")
-            21.12  realtime  respond r2 max 1024
-            29.12  fact      model-lost
-            29.12  fact      unreported $0.068512
-            29.12  realtime  close
-            29.12  standby   open
-            30.32  sound     2 Moment { ms: 1200 }
-            30.32  carrier   play 2:1220:g0 1220ms
-            33.12  fact      model-lost
-            33.12  standby   close
-            33.37  standby   open
-            37.37  fact      model-lost
-            37.37  standby   close
-            37.87  standby   open
-            41.87  fact      model-lost
-            41.87  standby   close
-            42.87  standby   open
-            46.87  fact      model-lost
-            46.87  standby   close
-            46.87  fact      sentence
-            46.87  carrier   say "Sorry."
-            46.87  carrier   close
-            46.87  realtime  close
-            46.87  budget    Settle(Usd(82420000))
-            46.87  fact      ended
-            46.87  over      Lost(Realtime)
+            60.0   fact      minute $0.0125
+            120.0  fact      minute $0.0125
+            180.0  fact      minute $0.0125
+            240.0  fact      warned
+            240.0  realtime  add System("The time for this call is nearly up. Answer briefly and bring it to a close.")
+            240.0  fact      minute $0.0125
+            288.0  fact      wrapping-up
+            288.0  budget    TopUp(Usd(290000000))
+            288.5  fact      transferring
+            288.5  fact      sentence
+            288.5  carrier   transfer to +15005550010 for 590s, whole call 924s, "One moment."
+            289.0  fact      unreported $0.000064
+            289.0  realtime  close
+            289.0  carrier   close
+            289.0  fact      transferred
+            300.0  fact      minute $0.0125
+            331.0  fact      leg $0.014
+            331.0  realtime  close
+            331.0  budget    Settle(Usd(90472000))
+            331.0  fact      ended
+            331.0  over      Transferred
         "#]],
     );
 }
@@ -375,7 +369,28 @@ fn at_the_edge_of_the_money_too() {
         9.0  carrier   leg-ended 5
         9.1  carrier   ended
     ",
-        expect![[""]],
+        expect![[r#"
+            0.6    carrier   play 1:500:g0 500ms
+            0.6    fact      first-word
+            0.7    fact      turn $0.0584
+            0.7    fact      warned
+            0.7    realtime  add System("This call must end soon. Answer in one or two sentences and bring it to a close.")
+            1.1    carrier   play 1:520:g0 20ms
+            2.0    fact      wrapping-up
+            2.0    budget    TopUp(Usd(290000000))
+            2.1    fact      transferring
+            2.1    fact      sentence
+            2.1    carrier   transfer to +15005550010 for 590s, whole call 638s, "One moment."
+            2.3    fact      unreported $0.000064
+            2.3    realtime  close
+            2.3    carrier   close
+            2.3    fact      transferred
+            9.1    fact      leg $0.014
+            9.1    realtime  close
+            9.1    budget    Settle(Usd(84964000))
+            9.1    fact      ended
+            9.1    over      Transferred
+        "#]],
     );
 }
 
@@ -395,33 +410,16 @@ fn a_budget_that_refuses_the_handing_over_is_a_goodbye_after_all() {
             0.6    fact      first-word
             0.7    fact      turn $0.001408
             1.1    carrier   play 1:520:g0 20ms
-            21.12  fact      warned
-            21.12  realtime  add System("The caller has been silent for a while. Ask briefly whether they are still there.")
-            21.12  realtime  respond r2 max 1024
-            29.12  fact      model-lost
-            29.12  fact      unreported $0.068512
-            29.12  realtime  close
-            29.12  standby   open
-            30.32  sound     2 Moment { ms: 1200 }
-            30.32  carrier   play 2:1220:g0 1220ms
-            33.12  fact      model-lost
-            33.12  standby   close
-            33.37  standby   open
-            37.37  fact      model-lost
-            37.37  standby   close
-            37.87  standby   open
-            41.87  fact      model-lost
-            41.87  standby   close
-            42.87  standby   open
-            46.87  fact      model-lost
-            46.87  standby   close
-            46.87  fact      sentence
-            46.87  carrier   say "Sorry."
-            46.87  carrier   close
-            46.87  realtime  close
-            46.87  budget    Settle(Usd(82420000))
-            46.87  fact      ended
-            46.87  over      Lost(Realtime)
+            60.0   fact      minute $0.0125
+            120.0  fact      minute $0.0125
+            180.0  fact      minute $0.0125
+            240.0  fact      warned
+            240.0  realtime  add System("The time for this call is nearly up. Answer briefly and bring it to a close.")
+            240.0  fact      minute $0.0125
+            288.0  fact      wrapping-up
+            288.0  budget    TopUp(Usd(290000000))
+            288.5  fact      not-transferred
+            288.5  realtime  goodbye r2 max 200
         "#]],
     );
 }
