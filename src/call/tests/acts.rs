@@ -399,6 +399,20 @@ fn an_agent_whose_model_is_lost_before_its_last_words_says_them_with_the_next() 
 }
 
 #[test]
+fn an_answer_that_comes_when_another_session_holds_the_floor_is_told_with_its_call() {
+    act(
+        "
+        0.6  realtime  calls r1 c1 look-up {\"order\":1}
+        0.7  realtime  done r1 completed 50 14 20 0
+        0.8  realtime  lost
+        1.2  standby   ready
+        2.0  tool c1 done sent
+    ",
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_caller_who_cuts_in_keeps_the_agent() {
     act(
         "
