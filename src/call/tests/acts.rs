@@ -382,6 +382,7 @@ fn an_agent_whose_model_is_lost_before_its_last_words_says_them_with_the_next() 
             1.2    standby   takes-over
             1.2    fact      renewed
             1.2    realtime  append 20ms
+            1.2    realtime  add ToolCall { tool_call: Id("c1"), name: "end_call", arguments: "{}" }
             1.2    realtime  add ToolOutput { tool_call: Id("c1"), output: "Say goodbye to the caller now, in one short sentence. Then the line closes." }
             1.2    realtime  respond r2 max 1024 without tools
             1.5    carrier   play 1:500:g0 500ms
@@ -408,7 +409,22 @@ fn an_answer_that_comes_when_another_session_holds_the_floor_is_told_with_its_ca
         1.2  standby   ready
         2.0  tool c1 done sent
     ",
-        expect![[""]],
+        expect![[r#"
+            0.6    fact      tool-called
+            0.6    tool      ToolCall { tool_call: Id("c1"), name: "look-up", arguments: "{\"order\":1}" }
+            0.7    fact      turn $0.001128
+            0.8    fact      model-lost
+            0.8    fact      unreported $0.000064
+            0.8    realtime  close
+            0.8    standby   open
+            1.2    standby   configure
+            1.2    standby   takes-over
+            1.2    fact      renewed
+            2.0    fact      tool
+            2.0    realtime  add ToolCall { tool_call: Id("c1"), name: "look-up", arguments: "{\"order\":1}" }
+            2.0    realtime  add ToolOutput { tool_call: Id("c1"), output: "sent" }
+            2.0    realtime  respond r2 max 1024
+        "#]],
     );
 }
 
