@@ -43,7 +43,6 @@ const CASES: [(&str, &str, Outcome, &str); 5] = [
     ),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_tool_does_the_model_is_told_and_nobody_else_notices() {
     join_all(CASES.map(|(path, words, outcome, told)| async move {
         let shop = Shop::open().await;
@@ -88,7 +87,6 @@ async fn whatever_a_tool_does_the_model_is_told_and_nobody_else_notices() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_in_love_with_a_tool_is_stopped_and_then_answers() {
     let shop = Shop::open().await;
     let settings = [("tool_calls", "3")];
@@ -148,4 +146,13 @@ async fn the_last_words_of_an_agent_that_hangs_up_are_heard_whole() {
         }
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_a_tool_the_call_goes_on() {
+    // At once, for both are mostly waiting.
+    tokio::join!(
+        whatever_a_tool_does_the_model_is_told_and_nobody_else_notices(),
+        a_model_in_love_with_a_tool_is_stopped_and_then_answers(),
+    );
 }

@@ -4,6 +4,7 @@ mod acts;
 mod edge;
 mod ends;
 mod handed;
+mod leaves;
 mod listens;
 mod money;
 mod script;
