@@ -31,6 +31,9 @@ impl Call {
             carrier::Event::Stopped => self.close(Ending::CallerHungUp, out),
             carrier::Event::Lost => self.close(Ending::Lost(Side::Carrier), out),
             carrier::Event::AnsweredBy(answerer) => self.answered_by(answerer, out),
+            // Whoever asked may have lost the carrier's answer, or the caller hung up first: the word that the call is over follows, and
+            // what the two may cost stays set aside until then.
+            carrier::Event::NotTransferred if self.is_away() => {}
             carrier::Event::NotTransferred => {
                 let why = "The transfer did not work: nobody could be dialled.";
                 self.transfer_fails(why, out);

@@ -280,6 +280,19 @@ fn a_carrier_that_cannot_dial_leaves_the_caller_with_the_agent() {
 }
 
 #[test]
+fn a_refusal_that_comes_when_the_stream_has_closed_frees_none_of_the_money() {
+    act(
+        &format!(
+            "{AWAY}
+        1.5  carrier   not-transferred
+        70.0 carrier   ended
+    "
+        ),
+        expect![[""]],
+    );
+}
+
+#[test]
 fn a_caller_who_cuts_in_before_they_are_handed_over_stays() {
     act(
         "
