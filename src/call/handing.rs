@@ -52,6 +52,8 @@ struct Handing {
     talked_s: Option<u64>,
     /// Nobody will tell.
     unwatched: bool,
+    /// The carrier has said that the call is over. Its word may overtake the end of the stream.
+    over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +129,7 @@ impl Call {
             sent: false,
             talked_s: None,
             unwatched: false,
+            over: false,
         })
     }
 
@@ -242,7 +245,11 @@ impl Call {
                 return;
             }
             if !leaving.spoke && !leaving.asked {
-                return self.ask_for_last_words();
+                return self.ask_for_last_words(out);
+            }
+            // They are asked for together with what other functions answer, and only by a model that is there.
+            if !leaving.spoke && self.tools.is_busy() {
+                return;
             }
             if self.playback.is_playing() && self.now < self.last_words_heard() {
                 let at = self.last_words_heard().max(self.now.plus(1));
@@ -263,7 +270,7 @@ impl Call {
     }
 
     /// The model called and said nothing: it is asked for a sentence.
-    fn ask_for_last_words(&mut self) {
+    fn ask_for_last_words(&mut self, out: &mut Vec<Output>) {
         let Some(leaving) = &mut self.leaving else {
             return;
         };
@@ -274,6 +281,9 @@ impl Call {
         };
         if let Some(call) = leaving.call.clone() {
             self.tool_said(call, words.to_string());
+            // At once: on a line without sound nothing else would come to wake the call.
+            self.tell_answers(out);
+            self.say_what_is_owed(out);
         }
     }
 
@@ -369,6 +379,27 @@ impl Call {
             .set(Timer::DurationEnd, CallTime::from_millis(self.end_ms));
         self.count_minutes(out);
         self.record(What::Transferred, out);
+        let told = self.handing_over().map(|to| (to.over, to.talked_s));
+        match told {
+            Some((true, _)) => self.close(Ending::Transferred, out),
+            Some((false, told @ Some(_))) => self.leg_ended(told),
+            _ => {}
+        }
+    }
+
+    /// The carrier says that the call is over.
+    pub(super) fn line_ended(&mut self, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Away(_)) {
+            return self.close(Ending::Transferred, out);
+        }
+        // Before a transfer, the stream says so itself, or breaks.
+        if let Some(to) = self
+            .leaving
+            .as_mut()
+            .and_then(|leaving| leaving.to.as_mut())
+        {
+            to.over = to.sent;
+        }
     }
 
     /// Whoever the caller was handed to has hung up, or never answered.

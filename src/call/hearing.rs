@@ -281,8 +281,11 @@ impl Call {
         match (answerer, self.rules.manner.on_machine) {
             (Answerer::Person | Answerer::Unknown, _) => {}
             (Answerer::Machine, OnMachine::Talk) => {
-                if matches!(self.phase, Phase::Connecting | Phase::Talking) {
-                    self.tell(MACHINE.to_string(), out);
+                // A model that is not there yet is told when it is.
+                match self.phase {
+                    Phase::Talking => self.tell(MACHINE.to_string(), out),
+                    Phase::Connecting => self.notes.push(MACHINE.to_string()),
+                    Phase::WrappingUp(_) | Phase::Away(_) | Phase::Over(_) => {}
                 }
             }
             (Answerer::Machine, OnMachine::HangUp) | (Answerer::Fax, _) => {

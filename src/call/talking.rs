@@ -41,11 +41,7 @@ impl Call {
                 self.transfer_fails(why, out);
             }
             carrier::Event::LegEnded { seconds } => self.leg_ended(seconds),
-            carrier::Event::Ended { .. } if self.is_away() => {
-                self.close(Ending::Transferred, out);
-            }
-            // The stream says so itself, or breaks.
-            carrier::Event::Ended { .. } => {}
+            carrier::Event::Ended { .. } => self.line_ended(out),
         }
     }
 

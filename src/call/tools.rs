@@ -156,10 +156,10 @@ struct Running {
 #[derive(Clone, Debug, Default)]
 pub struct Tools {
     running: Vec<Running>,
-    /// Answers that the model has not been told, and the session that asked.
-    answers: Vec<(ToolCall, String, u32)>,
-    /// The session that made each call that the model has not been told about.
-    asked: Vec<(Id, u32)>,
+    /// Answers that the model has not been told.
+    answers: Vec<(ToolCall, String)>,
+    /// What the model has not been told the answer of, and the session that asked.
+    asked_by: Vec<(Id, u32)>,
     calls: u32,
     /// Tones on their way to the other end, by their name in the playback.
     tones: Option<(Id, ToolCall)>,
@@ -169,6 +169,11 @@ impl Tools {
     /// Whether anything was called that the model has not been told about.
     pub fn is_busy(&self) -> bool {
         !self.running.is_empty() || !self.answers.is_empty() || self.tones.is_some()
+    }
+
+    fn take_session(&mut self, tool_call: &Id) -> Option<u32> {
+        let place = self.asked_by.iter().position(|(id, _)| id == tool_call)?;
+        Some(self.asked_by.remove(place).1)
     }
 }
 
@@ -180,8 +185,8 @@ impl Call {
             return;
         }
         self.words.tool_called(&call);
-        let asked = (call.tool_call.clone(), self.session);
-        self.tools.asked.push(asked);
+        let asked_by = (call.tool_call.clone(), self.session);
+        self.tools.asked_by.push(asked_by);
         let abilities = self.rules.abilities.clone();
         // Whoever has called too much may still hang up.
         let ends = call.name == END_CALL && abilities.end_call;
@@ -295,10 +300,7 @@ impl Call {
 
     /// This is what the model is to be told, once it is its turn.
     pub(super) fn tool_said(&mut self, call: ToolCall, output: String) {
-        let mut asked = self.tools.asked.iter();
-        let place = asked.position(|(asked, _)| *asked == call.tool_call);
-        let session = place.map_or(self.session, |place| self.tools.asked.remove(place).1);
-        self.tools.answers.push((call, output, session));
+        self.tools.answers.push((call, output));
     }
 
     /// Keys are pressed on the telephone, as sound: a media stream carries nothing else.
@@ -366,10 +368,11 @@ impl Call {
         }
         let answers = std::mem::take(&mut self.tools.answers);
         let each = self.bytes_for_answers() / answers.len();
-        for (call, output, session) in answers {
+        for (call, output) in answers {
             let output = shortened(output, each.max(LEAST_ANSWER));
             self.words.tool_answered(&call.tool_call, &output);
-            if session != self.session {
+            // Another session knows nothing of the call, and takes no answer to what it does not know.
+            if self.tools.take_session(&call.tool_call) != Some(self.session) {
                 let (tool_call, name) = (call.tool_call.clone(), call.name);
                 let asked = Item::ToolCall {
                     tool_call,

@@ -88,12 +88,23 @@ pub fn check(script: &str, expected: Expect) {
 /// Plays the script to a call, and tells everything it did.
 pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
     let mut told = String::new();
+    let able = rules.abilities.is_any();
     for (now, output) in outputs(rules, granted, script) {
+        // Worth telling only of an agent that has tools to leave out.
+        let bare = able && is_without_tools(&output);
+        let tools = if bare { " without tools" } else { "" };
         if let Some(line) = tell(&output) {
-            told.push_str(&format!("{:<6} {line}\n", Seconds(now)));
+            told.push_str(&format!("{:<6} {line}{tools}\n", Seconds(now)));
         }
     }
     told
+}
+
+fn is_without_tools(output: &Output) -> bool {
+    let Output::Realtime(realtime::Command::Respond(request)) = output else {
+        return false;
+    };
+    request.kind == RequestKind::Answer && !request.tools
 }
 
 /// Plays the script to a call, waking it at each of its deadlines: everything it did, and when.

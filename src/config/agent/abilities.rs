@@ -28,6 +28,10 @@ const USUAL_TRANSFER: TransferCap = TransferCap {
 /// What the carrier says before it dials.
 const SENTENCE: &str = "I am connecting you now. One moment, please.";
 
+/// The longest sentence before a transfer, in bytes: the carrier takes a document of 4,000 characters in a request, and each byte may
+/// become six of them there.
+const LONGEST_SENTENCE: usize = 500;
+
 /// Everything an agent may do, and the names of the tools it was given.
 pub(super) fn abilities(
     section: &Section<'_>,
@@ -80,6 +84,10 @@ pub(super) fn abilities(
             .unwrap_or_else(|| SENTENCE.to_string())
             .into(),
     };
+    if abilities.transfer_sentence.len() > LONGEST_SENTENCE {
+        let what = format!("is longer than {LONGEST_SENTENCE} bytes");
+        section.mistake("transfer_sentence", &what, "shorten it");
+    }
     let others = named
         .into_iter()
         .filter(|name| !BUILT_IN.contains(&name.as_str()));

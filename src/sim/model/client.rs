@@ -167,6 +167,9 @@ impl Model {
         };
         wire["id"] = id.clone().into();
         wire["status"] = "completed".into();
+        if let Some(output) = wire["output"].as_str() {
+            self.told.push(output.to_string());
+        }
         let item = Item::written(id, wire.clone(), self.scale());
         let previous = self.memory.add(item, behind)?;
         self.note_told(&wire);

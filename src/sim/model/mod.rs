@@ -132,6 +132,8 @@ pub struct Model {
     answers: Vec<Answer>,
     /// Functions that are still to be called, one an answer.
     tools: VecDeque<Call>,
+    /// What it was told that its functions answered, in order.
+    told: Vec<String>,
     /// Turns of the caller that were answered.
     turns: u64,
     invoice: Invoice,
@@ -155,6 +157,7 @@ impl Model {
             input_format: settings.input_format(),
             listening: settings.listening(),
             tools: setup.behaviour.tools.iter().cloned().collect(),
+            told: Vec::new(),
             turns: 0,
             ids,
             setup,

@@ -54,6 +54,8 @@ struct Books {
     /// The diaries of sessions that ended, where any are kept.
     diaries: Vec<Diary>,
     closed: VecDeque<Invoice>,
+    /// What the sessions that ended were told of their functions, the latest last.
+    told: VecDeque<String>,
     closed_total: Usd,
 }
 
@@ -93,6 +95,11 @@ impl ModelServer {
         let live = books.live.values();
         let live = live.map(|live| locked(&live.model).invoice());
         books.closed.iter().cloned().chain(live).collect()
+    }
+
+    /// What the sessions that ended were told that their functions answered (the last 10,000), session by session.
+    pub fn told(&self) -> Vec<String> {
+        locked(&self.books).told.iter().cloned().collect()
     }
 
     /// What all sessions are billed so far.
@@ -203,6 +210,10 @@ impl Drop for Leave<'_> {
         if books.closed.len() > KEPT_INVOICES {
             books.closed.pop_front();
         }
+        let told = std::mem::take(&mut locked(&live.model).told);
+        books.told.extend(told);
+        let surplus = books.told.len().saturating_sub(KEPT_INVOICES);
+        books.told.drain(..surplus);
     }
 }
 

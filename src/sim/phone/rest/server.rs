@@ -20,7 +20,7 @@ pub struct Answering {
     pub word: Option<String>,
     /// What whoever they are handed over to does.
     pub leg: Leg,
-    /// The carrier refuses to place the call, with this status and body.
+    /// The carrier refuses to place the call, or to hand somebody over to them, with this status and body.
     pub refused: Option<(u16, String)>,
 }
 
@@ -126,15 +126,23 @@ impl RestServer {
         self.lock().rest.number(number).cloned()
     }
 
-    /// Refuses to place a call, where that is planned.
-    fn refused(&self, request: &str, method: &str, body: &str) -> Option<(u16, String)> {
-        if method != "POST" || !request.ends_with("/Calls.json") {
+    /// Refuses to place a call, or to hand one over, where that is planned for whoever would be dialled.
+    fn refused(&self, method: &str, body: &str) -> Option<(u16, String)> {
+        if method != "POST" {
             return None;
         }
         let shared = self.lock();
         let form = super::pairs(body);
-        let (_, to) = form.into_iter().find(|(name, _)| name == "To")?;
-        shared.answering.get(&to)?.refused.clone()
+        let dials = |number: &String| {
+            form.iter().any(|(name, value)| match &**name {
+                "To" => value == number,
+                "Twiml" => value.contains(&**number),
+                _ => false,
+            })
+        };
+        let mut known = shared.answering.iter();
+        let (_, answering) = known.find(|(number, _)| dials(number))?;
+        answering.refused.clone()
     }
 
     /// Rings whoever is called.
@@ -180,7 +188,7 @@ async fn answer(
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let method = head.method.as_str();
     let code = |status| StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Some((status, body)) = server.refused(path, method, &body) {
+    if let Some((status, body)) = server.refused(method, &body) {
         return (code(status), body);
     }
     let Answer {
