@@ -203,6 +203,51 @@ fn the_last_call_that_is_allowed_leaves_an_answer_without_tools() {
 }
 
 #[test]
+fn only_a_label_is_a_destination() {
+    act(
+        "
+        0.6  realtime  calls r1 c1 transfer {\"to\":\"+19005551234\"}
+        0.6  realtime  calls r1 c2 transfer {\"to\":\"+15005550009\"}
+        0.6  realtime  calls r1 c3 transfer {\"to\":\"Sales\"}
+        0.6  realtime  calls r1 c4 transfer {\"number\":\"sales\"}
+        0.7  realtime  done r1 completed 50 14 20 0
+    ",
+        expect![[r#"
+            0.6    fact      tool
+            0.6    fact      tool
+            0.6    fact      tool
+            0.6    fact      tool
+            0.7    fact      turn $0.001128
+            0.7    realtime  add ToolOutput { tool_call: Id("c1"), output: "The caller cannot be handed over to that. You may say: sales, help." }
+            0.7    realtime  add ToolOutput { tool_call: Id("c2"), output: "The caller cannot be handed over to that. You may say: sales, help." }
+            0.7    realtime  add ToolOutput { tool_call: Id("c3"), output: "The caller cannot be handed over to that. You may say: sales, help." }
+            0.7    realtime  add ToolOutput { tool_call: Id("c4"), output: "The caller cannot be handed over to that. You may say: sales, help." }
+            0.7    realtime  respond r2 max 1024
+        "#]],
+    );
+}
+
+#[test]
+fn a_cap_that_pays_for_no_minute_lets_nobody_be_handed_over() {
+    let mut poor = able();
+    poor.abilities.transfer.usd = cents(5);
+    act_with(
+        poor,
+        cents(500),
+        "
+        0.6  realtime  calls r1 c1 transfer {\"to\":\"sales\"}
+        0.7  realtime  done r1 completed 50 14 20 0
+    ",
+        expect![[r#"
+            0.6    fact      tool
+            0.7    fact      turn $0.001128
+            0.7    realtime  add ToolOutput { tool_call: Id("c1"), output: "There is no money for a transfer in this call." }
+            0.7    realtime  respond r2 max 1024
+        "#]],
+    );
+}
+
+#[test]
 fn a_name_that_the_model_made_up_is_told_and_written_down_nowhere() {
     act(
         "

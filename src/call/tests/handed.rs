@@ -29,51 +29,6 @@ fn falls_back() -> Rules {
 }
 
 #[test]
-fn only_a_label_is_a_destination() {
-    act(
-        "
-        0.6  realtime  calls r1 c1 transfer {\"to\":\"+19005551234\"}
-        0.6  realtime  calls r1 c2 transfer {\"to\":\"+15005550009\"}
-        0.6  realtime  calls r1 c3 transfer {\"to\":\"Sales\"}
-        0.6  realtime  calls r1 c4 transfer {\"number\":\"sales\"}
-        0.7  realtime  done r1 completed 50 14 20 0
-    ",
-        expect![[r#"
-            0.6    fact      tool
-            0.6    fact      tool
-            0.6    fact      tool
-            0.6    fact      tool
-            0.7    fact      turn $0.001128
-            0.7    realtime  add ToolOutput { tool_call: Id("c1"), output: "The caller cannot be handed over to that. You may say: sales, help." }
-            0.7    realtime  add ToolOutput { tool_call: Id("c2"), output: "The caller cannot be handed over to that. You may say: sales, help." }
-            0.7    realtime  add ToolOutput { tool_call: Id("c3"), output: "The caller cannot be handed over to that. You may say: sales, help." }
-            0.7    realtime  add ToolOutput { tool_call: Id("c4"), output: "The caller cannot be handed over to that. You may say: sales, help." }
-            0.7    realtime  respond r2 max 1024
-        "#]],
-    );
-}
-
-#[test]
-fn a_cap_that_pays_for_no_minute_lets_nobody_be_handed_over() {
-    let mut poor = able();
-    poor.abilities.transfer.usd = cents(5);
-    act_with(
-        poor,
-        cents(500),
-        "
-        0.6  realtime  calls r1 c1 transfer {\"to\":\"sales\"}
-        0.7  realtime  done r1 completed 50 14 20 0
-    ",
-        expect![[r#"
-            0.6    fact      tool
-            0.7    fact      turn $0.001128
-            0.7    realtime  add ToolOutput { tool_call: Id("c1"), output: "There is no money for a transfer in this call." }
-            0.7    realtime  respond r2 max 1024
-        "#]],
-    );
-}
-
-#[test]
 fn a_budget_that_has_no_money_for_a_transfer_leaves_the_caller_with_the_agent() {
     act(
         "
@@ -288,7 +243,26 @@ fn a_refusal_that_comes_when_the_stream_has_closed_frees_none_of_the_money() {
         70.0 carrier   ended
     "
         ),
-        expect![[""]],
+        expect![[r#"
+            0.6    carrier   play 1:500:g0 500ms
+            0.6    fact      first-word
+            0.7    budget    TopUp(Usd(290000000))
+            0.7    fact      transferring
+            0.8    fact      turn $0.001408
+            1.1    carrier   play 1:520:g0 20ms
+            1.2    fact      sentence
+            1.2    carrier   transfer to +15005550009 for 590s, whole call 637s, "One moment."
+            1.4    fact      unreported $0.000064
+            1.4    realtime  close
+            1.4    carrier   close
+            1.4    fact      transferred
+            60.0   fact      minute $0.0125
+            70.0   fact      leg $0.028
+            70.0   realtime  close
+            70.0   budget    Settle(Usd(54472000))
+            70.0   fact      ended
+            70.0   over      Transferred
+        "#]],
     );
 }
 
