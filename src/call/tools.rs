@@ -188,7 +188,7 @@ impl Call {
         let asked_by = (call.tool_call.clone(), self.session);
         self.tools.asked_by.push(asked_by);
         let abilities = self.rules.abilities.clone();
-        // Whoever has called too much may still hang up.
+        // Hanging up is no loop.
         let ends = call.name == END_CALL && abilities.end_call;
         self.tools.calls += u32::from(!ends);
         if self.tools.calls > abilities.most_calls && !ends {
@@ -390,7 +390,7 @@ impl Call {
     /// Whether the next answer may call anything.
     pub(super) fn may_call(&self) -> bool {
         let abilities = &self.rules.abilities;
-        let left = self.tools.calls < abilities.most_calls || abilities.end_call;
+        let left = self.tools.calls < abilities.most_calls;
         abilities.is_any() && left && self.leaving.is_none()
     }
 

@@ -154,9 +154,9 @@ fn news_of_the_end_that_overtake_the_closing_stream_end_the_call_all_the_same() 
             1.4    realtime  close
             1.4    carrier   close
             1.4    fact      transferred
-            1.4    fact      leg
+            1.4    fact      leg $0.014
             1.4    realtime  close
-            1.4    budget    Settle(Usd(13972000))
+            1.4    budget    Settle(Usd(27972000))
             1.4    fact      ended
             1.4    over      Transferred
         "#]],
@@ -235,7 +235,7 @@ fn a_carrier_that_cannot_dial_leaves_the_caller_with_the_agent() {
 }
 
 #[test]
-fn a_refusal_that_comes_when_the_stream_has_closed_frees_none_of_the_money() {
+fn a_refusal_that_comes_when_the_stream_has_closed_means_that_the_caller_left() {
     act(
         &format!(
             "{AWAY}
@@ -256,12 +256,10 @@ fn a_refusal_that_comes_when_the_stream_has_closed_frees_none_of_the_money() {
             1.4    realtime  close
             1.4    carrier   close
             1.4    fact      transferred
-            60.0   fact      minute $0.0125
-            70.0   fact      leg $0.028
-            70.0   realtime  close
-            70.0   budget    Settle(Usd(54472000))
-            70.0   fact      ended
-            70.0   over      Transferred
+            1.5    realtime  close
+            1.5    budget    Settle(Usd(13972000))
+            1.5    fact      ended
+            1.5    over      CallerHungUp
         "#]],
     );
 }
