@@ -228,6 +228,11 @@ impl Call {
 
     /// No model serves this call.
     fn give_up(&mut self, out: &mut Vec<Output>) {
+        if self.answered.is_some() && self.playback.is_audible(self.now) {
+            // What is being heard is heard to its end.
+            let at = self.playback.dry_at().max(self.now.plus(1));
+            return self.timers.set(Timer::GiveUp, at);
+        }
         if self.answered.is_some() {
             return self.say_trouble(out);
         }

@@ -56,10 +56,10 @@ impl Facts {
         })
         .await;
         let all = self.0.lock().expect("facts");
-        let own = all
+        let mut own = all
             .iter()
             .filter(|live| live.labels.carrier_call.as_str() == carrier_call);
-        let last = own.last().expect("a fact");
+        let last = own.next_back().expect("a fact");
         let What::Ended(summary) = &last.fact.what else {
             panic!("something was written after the end of {carrier_call}");
         };

@@ -32,6 +32,7 @@ pub fn beside(hazard: &Hazard, dice: &mut Dice) -> Beside {
         abilities.most_calls = 1 + u32::try_from(dice.up_to(40)).unwrap_or(0);
     }
     if hazard.may.transfer {
+        abilities.is_transfer_offered = true;
         abilities.destinations = vec![Destination {
             label: "desk".into(),
             to: Phone::from("+15005550006"),
