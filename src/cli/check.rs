@@ -3,6 +3,8 @@
 //! A cap is a promise about money, so the person who sets it should see, before the first call, what a call costs at the
 //! least, what is set aside for the goodbye, and which of the numbers work against each other. No secret is printed.
 
+mod acts;
+
 use crate::admission::{Agent, Model};
 use crate::call::rules::{Edge, Rules};
 use crate::config::{self, Mistake, Settings};
@@ -116,11 +118,9 @@ fn describe(agent: &Agent, settings: &Settings, out: &mut dyn Write) -> io::Resu
         )?;
     }
     if let Some(model) = agent.models.first() {
-        writeln!(
-            out,
-            "  near the end   {}",
-            Ladder(model.rules.edge, agent.models.len() > 1)
-        )?;
+        let ladder = Ladder(&model.rules, agent.models.len() > 1);
+        writeln!(out, "  near the end   {ladder}")?;
+        acts::describe(agent, &model.rules, out)?;
     }
     match &agent.redirect {
         Some(url) => writeln!(out, "  no room        callers are sent to {url}")?,
@@ -232,9 +232,9 @@ impl fmt::Display for Span {
 }
 
 /// What is given up before the goodbye, in the order in which it is.
-struct Ladder(Edge, bool);
+struct Ladder<'a>(&'a Rules, bool);
 
-impl fmt::Display for Ladder {
+impl fmt::Display for Ladder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Edge {
             tell,
@@ -242,7 +242,7 @@ impl fmt::Display for Ladder {
             shrink,
             cheaper,
             min_output_tokens,
-        } = self.0;
+        } = self.0.edge;
         if tell {
             f.write_str("the model is told; ")?;
         }
@@ -255,6 +255,9 @@ impl fmt::Display for Ladder {
         }
         if cheaper && self.1 {
             f.write_str("a cheaper model takes over; ")?;
+        }
+        if let Some(label) = &self.0.abilities.fallback {
+            write!(f, "the caller is handed over to {label}; ")?;
         }
         f.write_str("goodbye")
     }
