@@ -257,7 +257,7 @@ impl Default for Margins {
             renew_ahead_ms: 120_000,
             pre_roll_ms: 500,
             again_ms: 5_000,
-            transfer_ms: 15_000,
+            transfer_ms: 10_000,
             stream_open_ms: 15_000,
             ear_ms: 10_000,
             carrier_limit_ms: 10_000,

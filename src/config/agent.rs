@@ -229,12 +229,6 @@ fn chosen<'m>(section: &Section<'_>, models: &'m BTreeMap<String, Plan>) -> Vec<
     if names.is_empty() {
         section.mistake("models", "is empty", "name at least one model");
     }
-    if names.len() > 1 {
-        section.warn(
-            "models",
-            "only the first is used: taking over from a model that fails is not available yet",
-        );
-    }
     let found = names.iter().filter_map(|name| {
         let plan = models.get(name);
         if plan.is_none() && !models.is_empty() {
