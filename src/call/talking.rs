@@ -33,7 +33,7 @@ impl Call {
             carrier::Event::AnsweredBy(answerer) => self.answered_by(answerer, out),
             // It was the caller who left.
             carrier::Event::NotTransferred if self.is_away() => {
-                self.leaving = None;
+                self.leg_ended(Some(0));
                 self.close(Ending::CallerHungUp, out);
             }
             carrier::Event::NotTransferred => {

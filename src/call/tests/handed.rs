@@ -256,6 +256,7 @@ fn a_refusal_that_comes_when_the_stream_has_closed_means_that_the_caller_left() 
             1.4    realtime  close
             1.4    carrier   close
             1.4    fact      transferred
+            1.5    fact      leg
             1.5    realtime  close
             1.5    budget    Settle(Usd(13972000))
             1.5    fact      ended
