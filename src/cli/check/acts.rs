@@ -89,11 +89,14 @@ hold = true
         let agent = &settings.agents[0];
         let mut told = Vec::new();
         describe(agent, &agent.models[0].rules, &mut told).expect("a vector takes it");
+        let told = format!("front-desk\n{}", String::from_utf8(told).expect("text"));
         expect![[r#"
+            front-desk
               may call       end_call, transfer, order-status; 20 times at the most
               hands over to  sales (0.014 USD a minute); 30 minutes and 1.00 USD at the most, apart from the cap
               interrupted    goes on talking until it has heard a quarter of a second of speech
               on hold        sends no music on to the model
-        "#]].assert_eq(&String::from_utf8(told).expect("text"));
+        "#]]
+        .assert_eq(&told);
     }
 }
