@@ -12,9 +12,6 @@ use crate::carrier::Command as ToCarrier;
 use crate::realtime::{Command as ToModel, Event, Request, RequestKind};
 use crate::units::CallTime;
 
-/// How long a mark may be late.
-const MARK_PATIENCE_MS: u64 = 1_000;
-
 /// How much later than ours the real player may be, beyond the trip that closing the line takes as well.
 const JITTER_MS: u64 = 200;
 
@@ -114,7 +111,7 @@ impl Call {
     /// and back is over.
     pub(super) fn expect_goodbye_heard(&mut self) {
         if self.goodbye_complete && !self.playback.is_audible(self.playback.dry_at()) {
-            let heard = self.playback.dry_at().plus(MARK_PATIENCE_MS);
+            let heard = self.playback.heard_at();
             let latest = self.wrapping_since.plus(self.rules.margins.goodbye_max_ms);
             self.timers
                 .set(Timer::GoodbyeEnd, heard.min(latest).max(self.now.plus(1)));

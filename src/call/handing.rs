@@ -12,9 +12,6 @@ use crate::carrier::{Command as ToCarrier, Transfer};
 use crate::realtime::Command as ToModel;
 use crate::units::{CallTime, Usd};
 
-/// How long a mark may be late.
-const MARK_PATIENCE_MS: u64 = 1_000;
-
 /// Between the carrier taking the caller over and the other end answering, at most: a sentence and thirty seconds of ringing.
 const RING_S: u64 = 45;
 
@@ -251,8 +248,8 @@ impl Call {
             if !leaving.spoke && self.tools.is_busy() {
                 return;
             }
-            if self.playback.is_playing() && self.now < self.last_words_heard() {
-                let at = self.last_words_heard().max(self.now.plus(1));
+            if self.playback.is_playing() && self.now < self.playback.heard_at() {
+                let at = self.playback.heard_at().max(self.now.plus(1));
                 return self.timers.set(Timer::LastWords, at);
             }
         }
@@ -263,10 +260,6 @@ impl Call {
             self.goodbye = Goodbye::Model;
             self.close(Ending::AgentHungUp, out);
         }
-    }
-
-    fn last_words_heard(&self) -> CallTime {
-        self.playback.dry_at().plus(MARK_PATIENCE_MS)
     }
 
     /// The model called and said nothing: it is asked for a sentence.

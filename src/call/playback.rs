@@ -21,6 +21,9 @@ const TAIL_MS: u64 = 2;
 /// An echo that is late by less than this tells of its own way, not of the player: a line's jitter seldom is more.
 const JITTER_MS: u64 = 60;
 
+/// How long a mark may be late.
+const MARK_PATIENCE_MS: u64 = 1_000;
+
 /// No item of a call is longer than an hour, whatever is claimed.
 const MAX_ITEM_MS: u64 = 3_600_000;
 
@@ -251,6 +254,12 @@ impl Playback {
     /// Whether our own player is still talking, or will once more has come.
     pub fn is_audible(&self, now: CallTime) -> bool {
         self.dry_at > now || self.items.iter().any(|spoken| !spoken.is_sent())
+    }
+
+    /// When all that was sent counts as heard although its last mark never came back: our own player has played it, and a trip there and
+    /// back is over.
+    pub fn heard_at(&self) -> CallTime {
+        self.dry_at.plus(MARK_PATIENCE_MS)
     }
 
     /// When our own player runs dry.

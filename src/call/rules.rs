@@ -276,6 +276,17 @@ impl Margins {
 }
 
 impl Rules {
+    /// The carrier's own limit on the call, in seconds, should we vanish: a little after the cap on duration, but no more minutes than
+    /// the cap on spend could pay for if nothing else were spent; a minute at the least, the shortest that carriers take.
+    pub fn carrier_limit_s(&self) -> u64 {
+        let by_clock = (self.duration_ms.end + self.margins.carrier_limit_ms) / 1000;
+        let payable = self.spend.end.less(self.fee).nanos();
+        let payable = payable.checked_div(self.minute.nanos());
+        by_clock
+            .min(payable.unwrap_or(u64::MAX).saturating_mul(60))
+            .max(60)
+    }
+
     /// Whole frames in one message to the carrier.
     pub fn message_frames_ms(&self) -> u64 {
         (self.message_ms / FRAME_MS).max(1) * FRAME_MS

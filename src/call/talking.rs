@@ -51,24 +51,13 @@ impl Call {
         }
         self.answered = Some(self.now);
         self.timers.clear(Timer::StreamOpen);
-        let limit_s = self.carrier_limit_seconds();
+        let limit_s = self.rules.carrier_limit_s();
         self.record(What::Answered { limit_s }, out);
         out.push(Output::Carrier(ToCarrier::Limit { seconds: limit_s }));
         if self.lost_early {
             return self.say_trouble(out);
         }
         self.begin_talking(out);
-    }
-
-    /// The carrier's own limit, should we vanish: a little after the cap on duration, but no more minutes than the cap on spend
-    /// could pay for if nothing else were spent; a minute at the least, the shortest that carriers take.
-    fn carrier_limit_seconds(&self) -> u64 {
-        let by_clock = (self.rules.duration_ms.end + self.rules.margins.carrier_limit_ms) / 1000;
-        let payable = self.rules.spend.end.less(self.rules.fee).nanos();
-        let payable = payable.checked_div(self.rules.minute.nanos());
-        by_clock
-            .min(payable.unwrap_or(u64::MAX).saturating_mul(60))
-            .max(60)
     }
 
     fn is_away(&self) -> bool {

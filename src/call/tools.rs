@@ -93,9 +93,6 @@ const SHORTENED: &str = "… (shortened)";
 /// However little money there is, so much of an answer is told: what went wrong fits in it.
 const LEAST_ANSWER: usize = 160;
 
-/// How long a mark may be late.
-const MARK_PATIENCE_MS: u64 = 1_000;
-
 /// A tool that does not even say that it is late is given up so much after its own limit.
 const PATIENCE_MS: u64 = 1_000;
 
@@ -105,6 +102,9 @@ pub const END_CALL: &str = "end_call";
 pub const TRANSFER: &str = "transfer";
 /// See [`END_CALL`].
 pub const SEND_DIGITS: &str = "send_digits";
+
+/// All of them.
+pub const BUILT_IN: [&str; 3] = [END_CALL, TRANSFER, SEND_DIGITS];
 
 /// The functions that need nobody else, as the model is told of them.
 pub fn built_in(abilities: &Abilities) -> Vec<realtime::Tool> {
@@ -293,8 +293,8 @@ impl Call {
 
     fn known_name(&self, name: &str) -> Arc<str> {
         let abilities = &self.rules.abilities;
-        let known = [END_CALL, TRANSFER, SEND_DIGITS].contains(&name)
-            || abilities.tools.iter().any(|tool| tool.name == name);
+        let known =
+            BUILT_IN.contains(&name) || abilities.tools.iter().any(|tool| tool.name == name);
         if known { name.into() } else { "unknown".into() }
     }
 
@@ -330,7 +330,7 @@ impl Call {
         let cut = self.playback.was_cut(item);
         if !cut && self.playback.number(item).is_some() {
             // A mark that never comes back must not be waited for.
-            let played = self.playback.dry_at().plus(MARK_PATIENCE_MS);
+            let played = self.playback.heard_at();
             if self.playback.is_audible(self.playback.dry_at()) || self.now < played {
                 return self.timers.set(Timer::Tones, played.max(self.now.plus(1)));
             }

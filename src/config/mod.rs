@@ -22,7 +22,6 @@ pub use books::{BooksSettings, load_books};
 pub use carrier::{USUAL_MINUTE, USUAL_RATES, host};
 pub use model::{USUAL_CONTEXT_TOKENS, USUAL_TRANSCRIPTION};
 pub use section::nearest;
-pub use tools::BUILT_IN;
 
 use crate::admission::{Agent, Limits};
 use crate::budget;

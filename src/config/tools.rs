@@ -6,7 +6,7 @@
 use super::outside::{Outside, address};
 use super::section::Section;
 use super::tree::{Node, Value as Written};
-use crate::call::tools::Tool as Terms;
+use crate::call::tools::{BUILT_IN, Tool as Terms};
 use crate::realtime::Tool;
 use crate::tools::{Function, Headers, Limits, Offer, Schema, Server, Settings, Template};
 use crate::units::{Secret, Usd};
@@ -15,9 +15,6 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// What every agent may be given without any section, and so no section may be called.
-pub const BUILT_IN: [&str; 3] = ["end_call", "transfer", "send_digits"];
 
 /// A function is the provider's, and has at most so many letters there.
 const LONGEST_NAME: usize = 64;

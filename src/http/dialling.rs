@@ -7,7 +7,6 @@
 use super::Doors;
 use super::parked::{Parked, Parking};
 use crate::admission::{Placeable, Undialled, Wish};
-use crate::call::rules::Rules;
 use crate::carrier::{Command, Dial, Status};
 use crate::ledger::Opened;
 use crate::units::{CallId, Id, Phone, Usd};
@@ -66,7 +65,7 @@ pub async fn place(doors: &Arc<Doors>, wish: &Wish) -> Result<Dialled, Failed> {
         to: wish.to.clone(),
         from: from.clone(),
         ring_s: RING_S,
-        limit_s: limit_s(&rules),
+        limit_s: rules.carrier_limit_s(),
         detect: detects,
     };
     let opened = Opened {
@@ -103,15 +102,6 @@ pub async fn place(doors: &Arc<Doors>, wish: &Wish) -> Result<Dialled, Failed> {
     }
     tokio::spawn(wait(doors.clone(), call.clone()));
     request(doors, &dial).await
-}
-
-/// The carrier's own limit until the call itself sets one: a little after its cap on duration, but no more minutes than its cap on
-/// spend could pay for if nothing else were spent.
-fn limit_s(rules: &Rules) -> u64 {
-    let by_clock = (rules.duration_ms.end + rules.margins.carrier_limit_ms) / 1000;
-    let payable = rules.spend.end.less(rules.fee).nanos();
-    let payable = payable.checked_div(rules.minute.nanos());
-    by_clock.min(payable.unwrap_or(u64::MAX).saturating_mul(60))
 }
 
 /// Asks the carrier.

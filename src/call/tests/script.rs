@@ -87,9 +87,14 @@ pub fn check(script: &str, expected: Expect) {
 
 /// Plays the script to a call, and tells everything it did.
 pub fn play(rules: Rules, granted: Usd, script: &str) -> String {
+    play_of(vec![rules], granted, script)
+}
+
+/// The same for an agent with several models, best first.
+pub fn play_of(models: Vec<Rules>, granted: Usd, script: &str) -> String {
     let mut told = String::new();
-    let able = rules.abilities.is_any();
-    for (now, output) in outputs(rules, granted, script) {
+    let able = models[0].abilities.is_any();
+    for (now, output) in outputs_of(models, granted, script) {
         // Worth telling only of an agent that has tools to leave out.
         let bare = able && is_without_tools(&output);
         let tools = if bare { " without tools" } else { "" };
@@ -109,11 +114,16 @@ fn is_without_tools(output: &Output) -> bool {
 
 /// Plays the script to a call, waking it at each of its deadlines: everything it did, and when.
 pub fn outputs(rules: Rules, granted: Usd, script: &str) -> Vec<(CallTime, Output)> {
+    outputs_of(vec![rules], granted, script)
+}
+
+fn outputs_of(models: Vec<Rules>, granted: Usd, script: &str) -> Vec<(CallTime, Output)> {
     let mut all = Vec::new();
+    let mut models = models.into_iter().map(Arc::new);
     let ticket = Ticket {
         call: "rf-1".into(),
-        rules: Arc::new(rules),
-        others: Vec::new(),
+        rules: models.next().expect("a model"),
+        others: models.collect(),
         began_unix_s: 0,
         granted,
     };
