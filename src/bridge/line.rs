@@ -7,6 +7,7 @@
 mod standby;
 
 use crate::audio::ear::{Ear, EarSettings, Heard};
+use crate::audio::level::LevelMeter;
 use crate::audio::{Format, Transcoder, dtmf, g711};
 use crate::call::tools::ToolCall;
 use crate::call::words::Told;
@@ -110,6 +111,8 @@ pub struct Line {
     ear_kept: usize,
     /// "One moment, please.", as the telephone's sound.
     moment: Arc<[u8]>,
+    /// What makes out whether there is anything on the caller's line, where silence is sent on in larger pieces.
+    level: Option<LevelMeter>,
     /// What makes out speech and music, where the agent wants that.
     own_ear: Option<Box<Ear>>,
     /// Sound by the number of its item, in the carrier's format.
@@ -145,6 +148,7 @@ impl Line {
             };
             Box::new(Ear::new(telephone, settings))
         });
+        let level = (manner.coalesce_ms > 0).then(|| LevelMeter::new(telephone));
         let models = std::iter::once(first).chain(others).collect();
         Line {
             up: Transcoder::new(telephone, dialect.format()),
@@ -161,6 +165,7 @@ impl Line {
             ear_most,
             ear_kept,
             moment,
+            level,
             own_ear,
             mouth: VecDeque::new(),
             fresh: Vec::new(),
@@ -208,8 +213,15 @@ impl Line {
         self.ear
             .drain(..self.ear.len().saturating_sub(self.ear_most));
         let heard = self.make_out();
+        let level = self
+            .level
+            .as_mut()
+            .and_then(|level| level.hear(&self.fresh));
         if let Some(event) = event {
             self.handle(now, Input::Carrier(event), outside);
+        }
+        if let Some(level) = level {
+            self.handle(now, Input::Level(level), outside);
         }
         for heard in heard {
             self.handle(now, Input::Ear(heard), outside);
