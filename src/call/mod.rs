@@ -343,6 +343,11 @@ impl Call {
         self.meter.cost().total()
     }
 
+    /// Caller sound that has come in all, in milliseconds.
+    pub fn heard_ms(&self) -> u64 {
+        self.heard_ms
+    }
+
     /// The sound of this item is wanted, under this number.
     pub fn item_number(&self, item: &Id) -> Option<u32> {
         self.playback.number(item)
