@@ -18,7 +18,11 @@ const WARM_UP: u64 = 60;
 fn calibrate() {
     let mut state = black_box(1_u64);
     for _ in 0..1_000 {
-        state = black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        state = black_box(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1),
+        );
     }
     black_box(state);
 }

@@ -44,7 +44,10 @@ fn main() {
         ];
         println!("\nthe core, alone on one thread (target: {TARGET} inputs a second)");
         for (what, rate) in rates {
-            println!("{what:<26} {rate:>12.0} inputs/s {:>6.1}x the target", rate / TARGET);
+            println!(
+                "{what:<26} {rate:>12.0} inputs/s {:>6.1}x the target",
+                rate / TARGET
+            );
         }
     }
 }

@@ -87,13 +87,23 @@ pub struct House {
 impl House {
     /// The stream is open, the model is ready.
     pub fn new() -> House {
-        House::of(media().into(), STANDARD.encode_to_string(linear(100)).into())
+        House::of(
+            media().into(),
+            STANDARD.encode_to_string(linear(100)).into(),
+        )
     }
 
     fn of(media: Arc<[String]>, base64: Arc<str>) -> House {
         let model = Model::of(&Arc::new(session()), "openai").expect("a dialect of that name");
         let call = Id::from(CALL);
-        let line = Line::new(ticket(), carrier(), call, model, Vec::new(), moment::moment().into());
+        let line = Line::new(
+            ticket(),
+            carrier(),
+            call,
+            model,
+            Vec::new(),
+            moment::moment().into(),
+        );
         let mut house = House {
             line,
             world: World::default(),
@@ -106,11 +116,18 @@ impl House {
             answers: 0,
             mark: String::new(),
         };
-        house.line.handle(CallTime::ZERO, Input::Wake, &mut house.world);
-        house.line.stream_opened(CallTime::ZERO, stream(), &mut house.world);
+        house
+            .line
+            .handle(CallTime::ZERO, Input::Wake, &mut house.world);
+        house
+            .line
+            .stream_opened(CallTime::ZERO, stream(), &mut house.world);
         house.model(r#"{"type":"session.created","session":{}}"#);
         let asked: Value = serde_json::from_str(&house.world.asked).expect("the settings");
-        house.model(&format!(r#"{{"type":"session.updated","session":{}}}"#, asked["session"]));
+        house.model(&format!(
+            r#"{{"type":"session.updated","session":{}}}"#,
+            asked["session"]
+        ));
         assert_eq!(house.line.call().phase(), Phase::Talking);
         house
     }
@@ -131,7 +148,8 @@ impl House {
     pub fn frame(&mut self) {
         self.now_ms += 20;
         let now = self.now();
-        self.line.carrier_frame(now, black_box(&self.media[self.next]), &mut self.world);
+        self.line
+            .carrier_frame(now, black_box(&self.media[self.next]), &mut self.world);
         self.next = (self.next + 1) % self.media.len();
     }
 
@@ -151,7 +169,8 @@ impl House {
         self.deltas += 1;
         self.now_ms += 100;
         let now = self.now();
-        self.line.model_frame(now, black_box(&self.delta), &mut self.world);
+        self.line
+            .model_frame(now, black_box(&self.delta), &mut self.world);
         self.play();
     }
 
@@ -170,11 +189,16 @@ impl House {
 
     fn ask(&mut self) {
         let turn = self.answers;
-        self.model(&format!(r#"{{"type":"input_audio_buffer.committed","item_id":"turn_{turn}"}}"#));
+        self.model(&format!(
+            r#"{{"type":"input_audio_buffer.committed","item_id":"turn_{turn}"}}"#
+        ));
         self.model(&format!(
             r#"{{"type":"conversation.item.input_audio_transcription.completed","item_id":"turn_{turn}","transcript":"Where is my order?"}}"#
         ));
-        self.model(&format!(r#"{{"type":"response.created","response":{}}}"#, self.response("in_progress")));
+        self.model(&format!(
+            r#"{{"type":"response.created","response":{}}}"#,
+            self.response("in_progress")
+        ));
         self.delta = piece("output_audio", self.answers, &self.base64);
     }
 
@@ -192,7 +216,9 @@ impl House {
             self.answers
         ));
         let response = self.response("completed");
-        self.model(&format!(r#"{{"type":"response.done","response":{response}}}"#));
+        self.model(&format!(
+            r#"{{"type":"response.done","response":{response}}}"#
+        ));
         while self.play() {
             self.now_ms += 100;
         }

@@ -29,7 +29,10 @@ pub fn telephone(ms: u64) -> Vec<u8> {
 
 /// The same as the model's bytes.
 pub fn linear(ms: u64) -> Vec<u8> {
-    high_voice(ms).into_iter().flat_map(i16::to_le_bytes).collect()
+    high_voice(ms)
+        .into_iter()
+        .flat_map(i16::to_le_bytes)
+        .collect()
 }
 
 pub fn mulaw_decode() -> Step {

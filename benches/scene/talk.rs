@@ -21,9 +21,15 @@ const FORTUNE: Usd = Usd::from_micros(1_000_000_000_000);
 
 /// An agent as they are by default, but for its caps, which nobody reaches.
 pub fn rules() -> Rules {
-    let never = Cap { warn: FOR_EVER, end: FOR_EVER + 1 };
+    let never = Cap {
+        warn: FOR_EVER,
+        end: FOR_EVER + 1,
+    };
     Rules {
-        spend: Cap { warn: FORTUNE, end: FORTUNE },
+        spend: Cap {
+            warn: FORTUNE,
+            end: FORTUNE,
+        },
         duration_ms: never,
         silence_ms: never,
         greeting: "".into(),
@@ -81,7 +87,13 @@ pub fn ticket() -> Ticket {
 
 /// What an answer of five seconds consumes.
 pub fn usage() -> Usage {
-    Usage { text_in: 300, audio_in: 400, text_out: 30, audio_out: 100, ..Usage::default() }
+    Usage {
+        text_in: 300,
+        audio_in: 400,
+        text_out: 30,
+        audio_out: 100,
+        ..Usage::default()
+    }
 }
 
 /// A call that talks, and everybody it talks to.
@@ -115,7 +127,9 @@ impl Talk {
         };
         talk.told(Input::Wake);
         talk.told(Input::Carrier(carrier::Event::Started));
-        talk.told(Input::Realtime(realtime::Event::Created { expires_at_s: None }));
+        talk.told(Input::Realtime(realtime::Event::Created {
+            expires_at_s: None,
+        }));
         talk.told(Input::Realtime(realtime::Event::Configured(Ok(()))));
         assert_eq!(talk.call.phase(), Phase::Talking);
         talk
@@ -162,7 +176,11 @@ impl Talk {
         self.now_ms += 100;
         let until_ms = u64::from(self.deltas) * 100;
         let (response, item) = (self.response.clone(), self.item.clone());
-        let spoke = realtime::Event::Spoke { response, item, until_ms };
+        let spoke = realtime::Event::Spoke {
+            response,
+            item,
+            until_ms,
+        };
         self.told(Input::Realtime(spoke));
         if let Some(mark) = self.marks.pop_front() {
             self.told(Input::Carrier(carrier::Event::Played(mark)));
@@ -172,7 +190,9 @@ impl Talk {
     /// The caller has said something that wants an answer, and it begins.
     fn ask(&mut self) {
         let turn = Id::from(format!("turn-{}", self.answers).as_str());
-        self.told(Input::Realtime(realtime::Event::Committed { item: turn.clone() }));
+        self.told(Input::Realtime(realtime::Event::Committed {
+            item: turn.clone(),
+        }));
         self.told(Input::Realtime(realtime::Event::Transcribed {
             item: turn,
             text: "Where is my order?".into(),
@@ -181,14 +201,25 @@ impl Talk {
         self.item = Id::from(format!("item-{}", self.answers).as_str());
         self.response = Id::from(format!("response-{}", self.answers).as_str());
         let (response, nonce) = (self.response.clone(), Some(self.nonce));
-        self.told(Input::Realtime(realtime::Event::ResponseStarted { response, nonce }));
+        self.told(Input::Realtime(realtime::Event::ResponseStarted {
+            response,
+            nonce,
+        }));
     }
 
     fn answered(&mut self) {
         let (response, item, nonce) = (self.response.clone(), self.item.clone(), Some(self.nonce));
-        self.told(Input::Realtime(realtime::Event::SpokeAll { response: response.clone(), item }));
+        self.told(Input::Realtime(realtime::Event::SpokeAll {
+            response: response.clone(),
+            item,
+        }));
         let (status, usage) = (Status::Completed, Some(usage()));
-        self.told(Input::Realtime(realtime::Event::ResponseDone { response, nonce, status, usage }));
+        self.told(Input::Realtime(realtime::Event::ResponseDone {
+            response,
+            nonce,
+            status,
+            usage,
+        }));
         while let Some(mark) = self.marks.pop_front() {
             self.now_ms += 100;
             self.told(Input::Carrier(carrier::Event::Played(mark)));

@@ -61,7 +61,10 @@ pub fn stream() -> Box<dyn carrier::Stream> {
 /// What a caller says, 20 ms a frame, as the carrier writes it.
 pub fn media() -> Vec<String> {
     let voice = telephone(2_000);
-    let mut payloads = voice.chunks(160).map(|sound| STANDARD.encode_to_string(sound)).cycle();
+    let mut payloads = voice
+        .chunks(160)
+        .map(|sound| STANDARD.encode_to_string(sound))
+        .cycle();
     let frame = |number: u64| {
         let payload = payloads.next().unwrap_or_default();
         format!(
@@ -96,7 +99,11 @@ pub fn mark_read() -> Step {
 
 pub fn media_write() -> Step {
     let (mut stream, sound) = (stream(), telephone(100));
-    let mark = Mark { item: 12, until_ms: 3_400, generation: 2 };
+    let mark = Mark {
+        item: 12,
+        until_ms: 3_400,
+        generation: 2,
+    };
     let play = carrier::Command::Play { mark, ms: 100 };
     Box::new(move || {
         stream.write(black_box(&play), black_box(&sound), &mut |frame| {
