@@ -261,7 +261,7 @@ impl Desk {
     }
 
     /// Sends what is still to be sent, closes what is open, and sees the carrier's requests through.
-    pub(super) async fn finish(mut self) {
+    pub(super) async fn finish(&mut self) {
         self.close_carrier();
         self.close_model();
         self.close_standby();

@@ -7,6 +7,7 @@ use super::clock::Moment;
 use crate::observe::path::Way;
 use bytes::BytesMut;
 use futures_util::{Sink, Stream};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -23,17 +24,20 @@ const MOST_WAITING: usize = 512;
 /// How long a peer may take to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a socket reads at a time, in bytes. The library's default, 128 KB, is zeroed for every read and kept for every call.
-const READ_BUFFER: usize = 8 * 1024;
-
 /// What a socket collects before it writes, in bytes.
-const WRITE_BUFFER: usize = 8 * 1024;
+const WRITE_BUFFER: usize = 4 * 1024;
 
-/// How thousands of sockets are set that have little to say each: small buffers, made to grow only for the rare large message, of
-/// which none may be larger than this.
-pub fn limits(largest: usize) -> WebSocketConfig {
+thread_local! {
+    /// Where the next message of any call is written: the memory of those before it, which have left by then.
+    static PAGE: RefCell<BytesMut> = RefCell::default();
+}
+
+/// How thousands of sockets are set that have little to say each: small buffers, made to grow only for the rare large message.
+/// `largest` is the largest that is taken; `usual`, the largest that comes often, is what is read at a time. The library's default,
+/// 128 KB, is zeroed for every read and kept for every call.
+pub fn limits(largest: usize, usual: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
+        .read_buffer_size(usual)
         .write_buffer_size(WRITE_BUFFER)
         // Twice the largest frame that we write.
         .max_write_buffer_size(2 << 20)
@@ -46,8 +50,6 @@ pub struct Wire<S> {
     socket: WebSocketStream<S>,
     way: &'static Way,
     waiting: VecDeque<Message>,
-    /// Where the next message is written: the memory of those before it, once they have left.
-    page: BytesMut,
     /// Of the sound that waits, when the oldest was read.
     since: Option<Moment>,
     unflushed: bool,
@@ -74,7 +76,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             socket,
             way,
             waiting: VecDeque::new(),
-            page: BytesMut::new(),
             since: None,
             unflushed: false,
             overflowed: false,
@@ -83,9 +84,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Queues a text frame that follows from what was `read` then. It leaves while [`Wire::poll`] is being polled.
     pub fn send(&mut self, frame: &str, read: Option<Moment>) {
-        self.page.extend_from_slice(frame.as_bytes());
+        let bytes = PAGE.with_borrow_mut(|page| {
+            page.extend_from_slice(frame.as_bytes());
+            page.split().freeze()
+        });
         // It was text a moment ago; the library wants to see that for itself.
-        let Ok(text) = Utf8Bytes::try_from(self.page.split().freeze()) else {
+        let Ok(text) = Utf8Bytes::try_from(bytes) else {
             return;
         };
         self.since = self.since.or(read);
@@ -164,7 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// What it keeps in memory, about, in bytes.
     pub fn memory(&self) -> usize {
-        READ_BUFFER + WRITE_BUFFER + self.page.capacity() + self.waiting.len() * WRITE_BUFFER
+        let config = self.socket.get_config();
+        config.read_buffer_size + (1 + self.waiting.len()) * WRITE_BUFFER
     }
 }
 
@@ -214,7 +219,7 @@ mod tests {
     }
 
     async fn wire() -> Wire<Deaf> {
-        let config = limits(64 * 1024);
+        let config = limits(64 * 1024, 2 * 1024);
         let socket = WebSocketStream::from_raw_socket(Deaf, Role::Client, Some(config)).await;
         Wire::new(socket, &UP)
     }
