@@ -14,9 +14,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Frames that may wait: ten seconds of sound in frames of 20 ms.
 const MOST_WAITING: usize = 512;
@@ -45,6 +46,29 @@ pub fn limits(largest: usize, usual: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest))
 }
 
+/// A stream that knows, without being read, whether there is anything to read.
+pub trait Readable: AsyncRead + AsyncWrite + Unpin {
+    /// Ready when there may be; else the task is woken when there is.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Readable for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error is there to be read, too.
+        self.poll_read_ready(cx).map(|_| ())
+    }
+}
+
+impl Readable for MaybeTlsStream<TcpStream> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            MaybeTlsStream::Plain(stream) => stream.poll_readable(cx),
+            MaybeTlsStream::Rustls(stream) => stream.get_ref().0.poll_readable(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
 /// A WebSocket over some stream.
 pub struct Wire<S> {
     socket: WebSocketStream<S>,
@@ -54,6 +78,8 @@ pub struct Wire<S> {
     since: Option<Moment>,
     unflushed: bool,
     overflowed: bool,
+    /// All that had come was read: nothing is left in anybody's buffer.
+    drained: bool,
 }
 
 /// What came over the wire.
@@ -69,7 +95,7 @@ pub enum Came {
     TooLarge,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: Readable> Wire<S> {
     /// A wire over an open socket, by which sound goes this way.
     pub fn new(socket: WebSocketStream<S>, way: &'static Way) -> Self {
         Wire {
@@ -79,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             since: None,
             unflushed: false,
             overflowed: false,
+            drained: false,
         }
     }
 
@@ -114,7 +141,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             tracing::debug!(event = "socket.broken", error = %error);
             return Poll::Ready(Came::Gone);
         }
-        match Pin::new(&mut self.socket).poll_next(cx) {
+        // A read that finds nothing costs as much as one that finds a frame, and a call is asked far oftener than it has any.
+        if self.drained && self.socket.get_ref().poll_readable(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let came = Pin::new(&mut self.socket).poll_next(cx);
+        self.drained = came.is_pending();
+        match came {
             Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(event = "socket.broken", error = %error);
@@ -214,6 +247,12 @@ mod tests {
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Readable for Deaf {
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
             Poll::Pending
         }
     }
