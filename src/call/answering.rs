@@ -22,8 +22,8 @@ const LEAST_BURN_MS: u64 = 10_000;
 /// With room for fewer of the shortest answers than this, the memory is made smaller.
 const SHORT_ANSWERS: u64 = 3;
 
-/// Without a cache, so many items are replaced at once, two turns: what lies between two replacements shows whether there is a cache
-/// by now.
+/// So many items are replaced at once, two turns, where nothing presses: what lies between two replacements shows whether the provider's
+/// cache serves.
 const WORTHWHILE_ITEMS: usize = 4;
 
 /// The pause before a failed answer is asked for again; doubled each time.
@@ -222,14 +222,14 @@ impl Call {
     }
 
     /// Replaces old sound by its words, when that pays. While the provider's cache serves what was read before, reading it again
-    /// costs next to nothing, and any change of it costs one reading of all that follows; so it waits until the money runs short, for
-    /// every answer must be payable as if nothing were cached, or until the provider would begin to drop what was said. Without a
-    /// cache it pays as soon as there is something to replace.
+    /// costs next to nothing, and any change of it costs one reading of all that follows; so it waits until keeping the old sound has
+    /// cost as much as that, until the money runs short, for every answer must be payable as if nothing were cached, or until there is
+    /// nearly as much sound as there may be.
     ///
     /// The bound of an answer falls with the first report after the replacement, and not before: how much sound an item holds is known
     /// to the provider alone.
     fn make_room(&mut self, out: &mut Vec<Output>) {
-        let keep = self.rules.keep_turns;
+        let mut keep = self.rules.keep_turns;
         let old_items = self.words.old_items(keep);
         if self.phase != Phase::Talking || self.turns.is_answering() || !self.ready {
             return;
@@ -239,19 +239,34 @@ impl Call {
         if self.meter.longest_answer(room) < self.rules.shortest_answer() * 2 {
             self.prepare_cheaper(out);
         }
-        if !self.rules.edge.shrink || old_items == 0 {
+        if !self.rules.edge.shrink {
             return;
         }
+        let memory = self.meter.memory();
+        // Where nothing is kept free for words, all that is remembered shares the one limit.
+        let weight = match self.rules.words_tokens {
+            0 => memory.audio.saturating_add(memory.text),
+            _ => memory.audio,
+        };
+        let over = self.rules.words_tokens > 0 && weight > self.rules.context_tokens;
         let short = self.meter.longest_answer(room) < self.rules.shortest_answer() * SHORT_ANSWERS;
-        let full = self.meter.memory_tokens() * 4 > self.rules.context_tokens * 3;
-        let uncached = !self.meter.is_cached() && old_items >= WORTHWHILE_ITEMS;
-        if !(short || full || uncached) {
-            return;
+        let full = weight * 4 > self.rules.context_tokens * 3;
+        let dear = self.meter.is_holding_dear() && old_items >= WORTHWHILE_ITEMS;
+        let old = if over {
+            keep = keep.min(1);
+            self.words.take_all_old(keep)
+        } else if short || full || dear {
+            self.words.take_old(keep)
+        } else {
+            None
+        };
+        if old_items == 0 {
+            self.meter.nothing_old();
         }
-        let Some(old) = self.words.take_old(keep) else {
+        let Some(old) = old else {
             return;
         };
-        self.meter.edited();
+        self.meter.nothing_old();
         if let Some(last) = old.items.last().filter(|_| !old.note.is_empty()) {
             self.meter.added_text(old.note.len());
             out.push(Output::Realtime(ToModel::Insert {

@@ -51,6 +51,51 @@ impl Memory {
     }
 }
 
+/// What it has cost to keep old sound, and what replacing it would cost: the reading of what comes after it, which the provider's cache
+/// would not serve once.
+///
+/// Who replaces when the first has reached the second pays the least in the long run where both stay as they are, and at most twice the
+/// least whatever the cache does next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Tokens of sound that are not old, as the first report since then read them.
+    kept: Option<u64>,
+    /// What the rest has cost since then.
+    paid: Usd,
+    /// What losing the cache would cost once, as of the last report.
+    lost: Usd,
+}
+
+impl Holding {
+    /// Nothing is old, or nothing will be when the next answer is asked for.
+    pub fn begin(&mut self) {
+        *self = Holding::default();
+    }
+
+    /// An answer has read all that is remembered. What is old comes first, and so does what the cache serves.
+    pub fn read(&mut self, usage: &Usage, price: &ModelPrice) {
+        let kept = self.kept.unwrap_or(usage.audio_in).min(usage.audio_in);
+        self.kept = Some(kept);
+        let old = usage.audio_in - kept;
+        let cached = usage.cached_audio.min(usage.audio_in);
+        let sound = |audio_in, cached_audio| {
+            price.cost(&Usage {
+                audio_in,
+                cached_audio,
+                ..Usage::default()
+            })
+        };
+        self.paid = self.paid.plus(sound(old, cached.min(old)));
+        let served = cached.saturating_sub(old);
+        self.lost = sound(served, 0).less(sound(served, served));
+    }
+
+    /// Whether keeping it has cost as much as replacing it would.
+    pub fn is_dear(&self) -> bool {
+        !self.paid.is_zero() && self.paid >= self.lost
+    }
+}
+
 /// What a session of a model that remembers so much text, as so many items, can take for its next answer.
 pub fn first_answer_bound(rules: &Rules, (bytes, items): (usize, u64), tokens: u64) -> Usd {
     let told = Memory {

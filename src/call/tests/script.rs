@@ -64,6 +64,7 @@ pub fn rules() -> Rules {
         answer_timeout_ms: 8_000,
         edge: Edge::default(),
         context_tokens: 2_000,
+        words_tokens: 16_000,
         keep_turns: 2,
         model_name: "main".into(),
         abilities: Abilities::default(),
