@@ -7,6 +7,16 @@ fn shown() {
         let mut text = Vec::new();
         tell(model, &bills, &mut text).unwrap();
         println!("{}", String::from_utf8_lossy(&text));
-        for b in &bills { println!("{} {} {:?}", b.policy, b.cached, b.minutes[10..].iter().map(|m| m.nanos()/100_000).collect::<Vec<_>>()); }
+        for b in &bills {
+            println!(
+                "{} {} {:?}",
+                b.policy,
+                b.cached,
+                b.minutes[10..]
+                    .iter()
+                    .map(|m| m.nanos() / 100_000)
+                    .collect::<Vec<_>>()
+            );
+        }
     }
 }

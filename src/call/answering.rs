@@ -6,6 +6,7 @@
 use super::meter::Reported;
 use super::record::{Cause, Turn, What};
 use super::timers::Timer;
+use super::words::Old;
 use super::{Call, Output, Phase};
 use crate::pricing::{TranscriptionUsage, Usage};
 use crate::realtime::{
@@ -24,7 +25,7 @@ const SHORT_ANSWERS: u64 = 3;
 
 /// So many items are replaced at once, two turns, where nothing presses: what lies between two replacements shows whether the provider's
 /// cache serves.
-const WORTHWHILE_ITEMS: usize = 4;
+pub const WORTHWHILE_ITEMS: usize = 4;
 
 /// The pause before a failed answer is asked for again; doubled each time.
 const RETRY_MS: u64 = 500;
@@ -229,41 +230,20 @@ impl Call {
     /// The bound of an answer falls with the first report after the replacement, and not before: how much sound an item holds is known
     /// to the provider alone.
     fn make_room(&mut self, out: &mut Vec<Output>) {
-        let mut keep = self.rules.keep_turns;
-        let old_items = self.words.old_items(keep);
         if self.phase != Phase::Talking || self.turns.is_answering() || !self.ready {
             return;
         }
         let used = self.meter.committed().plus(self.set_aside());
         let room = self.allowance.most().less(used);
-        if self.meter.longest_answer(room) < self.rules.shortest_answer() * 2 {
+        let longest = self.meter.longest_answer(room);
+        if longest < self.rules.shortest_answer() * 2 {
             self.prepare_cheaper(out);
         }
         if !self.rules.edge.shrink {
             return;
         }
-        let memory = self.meter.memory();
-        // Where nothing is kept free for words, all that is remembered shares the one limit.
-        let weight = match self.rules.words_tokens {
-            0 => memory.audio.saturating_add(memory.text),
-            _ => memory.audio,
-        };
-        let over = self.rules.words_tokens > 0 && weight > self.rules.context_tokens;
-        let short = self.meter.longest_answer(room) < self.rules.shortest_answer() * SHORT_ANSWERS;
-        let full = weight * 4 > self.rules.context_tokens * 3;
-        let dear = self.meter.is_holding_dear() && old_items >= WORTHWHILE_ITEMS;
-        let old = if over {
-            keep = keep.min(1);
-            self.words.take_all_old(keep)
-        } else if short || full || dear {
-            self.words.take_old(keep)
-        } else {
-            None
-        };
-        if old_items == 0 {
-            self.meter.nothing_old();
-        }
-        let Some(old) = old else {
+        let Some(old) = self.take_old(longest < self.rules.shortest_answer() * SHORT_ANSWERS)
+        else {
             return;
         };
         self.meter.nothing_old();
@@ -278,6 +258,37 @@ impl Call {
         let delete = |item| Output::Realtime(ToModel::Delete { item });
         out.extend(old.items.into_iter().map(delete));
         self.record(What::Condensed { items }, out);
+    }
+
+    /// The old sound that is to be replaced now, if any. What nobody could put into words stays, until there is twice as much sound as
+    /// there may be.
+    fn take_old(&mut self, is_short: bool) -> Option<Old> {
+        let (keep, most) = (self.rules.keep_turns, self.rules.context_tokens);
+        let old_items = self.words.old_items(keep);
+        if old_items == 0 {
+            self.meter.nothing_old();
+        }
+        let memory = self.meter.memory();
+        let all = memory.audio.saturating_add(memory.text);
+        let sound = match self.rules.words_tokens {
+            // No room is kept for words: the provider forgets sound and text alike beyond the one limit.
+            0 if all.saturating_mul(4) > most.saturating_mul(3) => {
+                return self.words.take_old(keep);
+            }
+            0 => 0,
+            _ => memory.audio,
+        };
+        if sound > most {
+            let keep = keep.min(1);
+            let old = self.words.take_old(keep);
+            return match old {
+                None if sound > most.saturating_mul(2) => self.words.take_all_old(keep),
+                old => old,
+            };
+        }
+        let is_full = sound.saturating_mul(4) > most.saturating_mul(3);
+        let is_dear = self.meter.is_holding_dear() && old_items >= WORTHWHILE_ITEMS;
+        (is_short || is_full || is_dear).then(|| self.words.take_old(keep))?
     }
 
     pub(super) fn stray_done(

@@ -43,7 +43,9 @@ impl Plan {
 
     /// What the provider is asked to keep of the conversation: sound and words.
     pub(super) fn post_instructions(&self, shrinks: bool) -> Option<u32> {
-        let all = self.context_tokens.saturating_add(self.words_tokens(shrinks));
+        let all = self
+            .context_tokens
+            .saturating_add(self.words_tokens(shrinks));
         let most = u32::try_from(CONTEXT_TOKENS.1).unwrap_or(u32::MAX);
         self.can.truncation.then_some(all.min(most))
     }

@@ -80,7 +80,7 @@ fn without_a_cache_old_sound_is_replaced_by_its_words_as_soon_as_there_is_enough
 fn while_the_cache_serves_it_what_was_said_stays_as_it_was_until_the_money_runs_short() {
     let script = format!(
         "{TWO_TURNS}
-        4.5  realtime  done r2 completed 150 60 10 40 cached 64
+        4.5  realtime  done r2 completed 150 60 10 40 cached 64 60
         6.5  carrier   played 2:2020:g0
         "
     );

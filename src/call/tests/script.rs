@@ -349,7 +349,7 @@ fn read_words(item: &str, text: String) -> realtime::Event {
     }
 }
 
-/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, perhaps with `cached TEXT`, or no usage at all.
+/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, perhaps with `cached TEXT AUDIO`, or no usage at all.
 fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
     let status = match status {
         "completed" => Status::Completed,
@@ -367,6 +367,7 @@ fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
         text_out: number(2),
         audio_out: number(3),
         cached_text: number(5),
+        cached_audio: number(6),
         ..Usage::default()
     });
     realtime::Event::ResponseDone {

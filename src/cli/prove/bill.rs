@@ -177,7 +177,7 @@ fn talk(model: &str, policy: Policy, cached: bool) -> Result<Outcome, String> {
     }
     phone.script.push(Step {
         when: When::At {
-            ms: MINUTES * MINUTE_MS,
+            ms: MINUTES * MINUTE_MS - 1_000,
         },
         act: Act::HangUp,
     });
@@ -248,7 +248,11 @@ pub fn tell(model: &str, bills: &[Bill], out: &mut dyn Write) -> io::Result<()> 
     )?;
     write!(out, "{:<7}", "")?;
     for bill in bills {
-        let cache = if bill.cached { "cached" } else { "never cached" };
+        let cache = if bill.cached {
+            "cached"
+        } else {
+            "never cached"
+        };
         write!(out, "{cache:>18}")?;
     }
     write!(out, "\n{:<7}", "minute")?;
@@ -266,7 +270,13 @@ pub fn tell(model: &str, bills: &[Bill], out: &mut dyn Write) -> io::Result<()> 
     writeln!(
         out,
         "\n{:<18}{:<14}{:>8}{:>11}{:>28}{:>10}{:>13}",
-        "policy", "cache", "total", "untouched", "a minute after the tenth", "replaced", "turns known"
+        "policy",
+        "cache",
+        "total",
+        "untouched",
+        "a minute after the tenth",
+        "replaced",
+        "turns known"
     )?;
     for bill in bills {
         let untouched = bills.iter().find(|other| other.cached == bill.cached);
