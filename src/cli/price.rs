@@ -310,6 +310,6 @@ mod tests {
         let curve = with_curve
             .strip_prefix(&page)
             .expect("the page comes first");
-        assert_eq!(curve.lines().count(), 5 + 30);
+        assert_eq!(curve.lines().count(), 25 + 30);
     }
 }

@@ -374,26 +374,28 @@ mod tests {
     }
 
     #[test]
-    fn of_all_that_keep_every_word_the_one_our_calls_have_is_the_cheapest() {
+    fn words_are_the_cheapest_way_to_keep_every_word_while_the_cache_serves_and_nearly_so_where_not()
+     {
         let book = PriceBook::built_in();
+        let mut dearer = Vec::new();
         for (id, listing) in &book.models {
-            for cache in [
-                Cache::Never,
-                Cache::Missed(2),
-                Cache::Missed(10),
-                Cache::Always,
+            // Where nothing is ever cached it waits for a second turn, to see whether there is a cache by now.
+            for (cache, most) in [
+                (Cache::Never, 1_060),
+                (Cache::Missed(2), 1_070),
+                (Cache::Missed(10), 1_030),
+                (Cache::Always, 1_000),
             ] {
-                let cost = |policy| minutes(&listing.price, policy, cache, 30)[29];
+                let cost = |policy| minutes(&listing.price, policy, cache, 30)[29].nanos();
                 let ours = cost(Policy::Words(2000));
                 for policy in ALL.iter().filter(|policy| policy.is_whole(30)) {
-                    // Without a cache it waits for a second turn, to see whether there is one by now.
-                    let theirs = cost(*policy).nanos();
-                    assert!(
-                        ours.nanos() <= theirs * 103 / 100,
-                        "{id} {policy:?} {cache:?}: {ours}"
-                    );
+                    let permille = ours * 1_000 / cost(*policy);
+                    if permille > most {
+                        dearer.push(format!("{id} {policy:?} {cache:?}: {permille}"));
+                    }
                 }
             }
         }
+        assert!(dearer.is_empty(), "{dearer:#?}");
     }
 }

@@ -43,6 +43,9 @@ pub struct Policy {
     settings: &'static [(&'static str, &'static str)],
 }
 
+/// The policy of an agent whose settings say nothing about it.
+pub const USUAL: &str = "words";
+
 /// The policies; the first is the one that every other is held against, the last the one of an agent that says nothing.
 pub const POLICIES: [Policy; 4] = [
     // A retention ratio of 0.8 is always asked for; at the older models' window it has nothing to do within thirty minutes.
@@ -59,7 +62,7 @@ pub const POLICIES: [Policy; 4] = [
         settings: &[("model.main.words_tokens", "0")],
     },
     Policy {
-        name: "words",
+        name: USUAL,
         settings: &[],
     },
 ];
@@ -117,6 +120,18 @@ pub fn measure(model: &'static str) -> Vec<Bill> {
     });
     bills.sort_by_key(|(job, _)| *job);
     bills.into_iter().map(|(_, bill)| bill).collect()
+}
+
+/// Whether nothing went wrong, and the policy of an agent that says nothing keeps every word and is the cheapest that does.
+pub fn is_kept(bills: &[Bill]) -> bool {
+    let total = |bill: &Bill| bill.after(MINUTES as usize);
+    let is_cheapest = |usual: &Bill| {
+        let rivals = bills.iter().filter(|bill| bill.cached == usual.cached);
+        let mut whole = rivals.filter(|bill| bill.is_whole());
+        usual.is_whole() && whole.all(|bill| total(usual) <= total(bill))
+    };
+    let mut usual = bills.iter().filter(|bill| bill.policy == USUAL);
+    bills.iter().all(|bill| bill.failures.is_empty()) && usual.all(is_cheapest)
 }
 
 /// Plays the conversation once.
@@ -244,7 +259,7 @@ pub fn tell(model: &str, bills: &[Bill], out: &mut dyn Write) -> io::Result<()> 
         "\n{MINUTES} minutes with {model}, list prices: a turn every {} s, caller and agent speak {} s of it each. US dollars, rounded\n\
          up to a tenth of a cent, answers, transcription and carrier: what it has cost by then.\n",
         TURN_MS / 1_000,
-        SPEECH_MS as f64 / 1_000.0
+        format!("{}.{}", SPEECH_MS / 1_000, SPEECH_MS % 1_000 / 100)
     )?;
     write!(out, "{:<7}", "")?;
     for bill in bills {
