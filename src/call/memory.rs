@@ -145,3 +145,60 @@ pub fn memory_after(usage: &Usage) -> Memory {
     };
     read.and(written(usage))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sound at $32 a million tokens, and at $0.40 from the cache.
+    const PRICE: ModelPrice = ModelPrice {
+        text_in: 4_000,
+        cached_text: 400,
+        text_out: 24_000,
+        audio_in: 32_000,
+        cached_audio: 400,
+        audio_out: 64_000,
+        image_in: 0,
+        cached_image: 0,
+    };
+
+    /// After how many answers it is dear to keep what is old, when each turn leaves 100 tokens and the cache serves it all but what is new.
+    fn answers_until_dear(is_cached: bool) -> Option<u64> {
+        let mut holding = Holding::default();
+        (1..100).find(|answer| {
+            let audio_in = 200 + 100 * answer;
+            let usage = Usage {
+                audio_in,
+                cached_audio: if is_cached { audio_in - 100 } else { 0 },
+                ..Usage::default()
+            };
+            holding.read(&usage, &PRICE);
+            holding.is_dear()
+        })
+    }
+
+    #[test]
+    fn old_sound_is_dear_when_keeping_it_has_cost_what_losing_the_cache_once_would() {
+        // Of the 300 tokens read first, 200 come from the cache: losing them costs 200 x 31.6. Each answer reads 100 more that are
+        // old, at 0.4 each: 40, 80, 120, ... come to 6,320 and more with the eighteenth.
+        assert_eq!(answers_until_dear(true), Some(1 + 18));
+        assert_eq!(answers_until_dear(false), Some(1 + 1));
+    }
+
+    #[test]
+    fn one_answer_without_the_cache_may_be_enough_and_a_new_beginning_forgets_it() {
+        let mut holding = Holding::default();
+        let usage = |audio_in, cached_audio| Usage {
+            audio_in,
+            cached_audio,
+            ..Usage::default()
+        };
+        holding.read(&usage(300, 200), &PRICE);
+        holding.read(&usage(400, 300), &PRICE);
+        assert!(!holding.is_dear());
+        holding.read(&usage(500, 0), &PRICE);
+        assert!(holding.is_dear());
+        holding.begin();
+        assert!(!holding.is_dear());
+    }
+}
