@@ -20,8 +20,9 @@ const MAX_FAILURES: u32 = 3;
 /// A rate is told as if at least so long had passed: one answer in the first second is not sixty a minute.
 const LEAST_BURN_MS: u64 = 10_000;
 
-/// With room for fewer of the shortest answers than this, the memory is made smaller.
-const SHORT_ANSWERS: u64 = 3;
+/// With room for fewer of the shortest answers than this, the memory is made smaller. Its bound falls with the next report only: until
+/// then there must be money for an answer, what the caller says before it, and perhaps a minute.
+const SHORT_ANSWERS: u64 = 5;
 
 /// So many items are replaced at once, two turns, where nothing presses: what lies between two replacements shows whether the provider's
 /// cache serves.
