@@ -72,8 +72,12 @@ impl Holding {
         *self = Holding::default();
     }
 
-    /// An answer has read all that is remembered. What is old comes first, and so does what the cache serves.
+    /// An answer has read all that is remembered; one that read no sound was never computed, or there is none. What is old comes first,
+    /// and so does what the cache serves.
     pub fn read(&mut self, usage: &Usage, price: &ModelPrice) {
+        if usage.audio_in == 0 {
+            return;
+        }
         let kept = self.kept.unwrap_or(usage.audio_in).min(usage.audio_in);
         self.kept = Some(kept);
         let old = usage.audio_in - kept;
@@ -194,6 +198,10 @@ mod tests {
             ..Usage::default()
         };
         holding.read(&usage(300, 200), &PRICE);
+        holding.read(&usage(400, 300), &PRICE);
+        assert!(!holding.is_dear());
+        // Cut short before it was computed.
+        holding.read(&usage(0, 0), &PRICE);
         holding.read(&usage(400, 300), &PRICE);
         assert!(!holding.is_dear());
         holding.read(&usage(500, 0), &PRICE);

@@ -256,10 +256,10 @@ fn billed(outcome: &Outcome, mut bill: Bill) -> Bill {
 pub fn tell(model: &str, bills: &[Bill], out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "\n{MINUTES} minutes with {model}, list prices: a turn every {} s, caller and agent speak {} s of it each. US dollars, rounded\n\
+        "\n{MINUTES} minutes with {model}, list prices: a turn every {} s, caller and agent speak {} ms of it each. US dollars, rounded\n\
          up to a tenth of a cent, answers, transcription and carrier: what it has cost by then.\n",
         TURN_MS / 1_000,
-        format!("{}.{}", SPEECH_MS / 1_000, SPEECH_MS % 1_000 / 100)
+        SPEECH_MS
     )?;
     write!(out, "{:<7}", "")?;
     for bill in bills {
