@@ -6,6 +6,7 @@
 use super::code::{Code, Ear, Found, NOBODY};
 use super::figures::Ending;
 use super::hall::{Hall, Task};
+use super::hostile::Manner;
 use super::http::Message;
 use super::line::{Line, Room};
 use super::target::{Scheme, Target};
@@ -37,6 +38,8 @@ pub enum Stage {
 
 /// How long a server may take to answer or to open a stream.
 const PATIENCE_US: u64 = 15_000_000;
+/// Between two calls of somebody who means no good.
+const AGAIN_US: u64 = 3_000_000;
 /// The caller listens first: to a greeting, if there is one.
 const LISTENS_US: u64 = 2_500_000;
 /// A microsecond of mu-law is this part of a byte.
@@ -52,6 +55,9 @@ pub struct Call {
     pub(super) stage: Stage,
     pub(super) ending: Option<Ending>,
     pub(super) web: Web,
+    manner: Manner,
+    /// How often it has called.
+    attempt: u32,
     stream: Option<Line>,
     /// A message that has not come whole.
     partial: Vec<u8>,
@@ -62,8 +68,6 @@ pub struct Call {
     frames: u64,
     /// Where in a turn of talk it is when the load begins.
     phase_us: u64,
-    /// Frames of speech that are still to be said.
-    to_say: u64,
     has_spoken: bool,
     has_heard: bool,
     ear: Ear,
@@ -85,12 +89,14 @@ impl Call {
         let number = hall.run.wrapping_add(place) % 10_000_000;
         Call {
             index,
-            sid: format!("CA{:024x}{index:08x}", hall.run),
-            stream_sid: format!("MZ{:024x}{index:08x}", hall.run),
+            sid: format!("CA{:016x}{:08x}{index:08x}", hall.run, 0),
+            stream_sid: format!("MZ{:016x}{:08x}{index:08x}", hall.run, 0),
             from: format!("+1415{number:07}"),
             stage: Stage::Waiting,
             ending: None,
             web: Web::default(),
+            manner: Manner::of(&hall.plan, index as u16),
+            attempt: 0,
             stream: None,
             partial: Vec::new(),
             begun_us: 0,
@@ -99,12 +105,37 @@ impl Call {
             sequence: 0,
             frames: 0,
             phase_us: shuffled * TURN_US / calls,
-            to_say: 0,
             has_spoken: false,
             has_heard: false,
             ear: Ear::default(),
             played_us: 0,
             marks: VecDeque::new(),
+        }
+    }
+
+    /// Whether its figures count.
+    pub fn is_honest(&self) -> bool {
+        self.manner == Manner::Honest
+    }
+
+    /// Somebody who means no good calls again when a call is over.
+    pub fn begin_again(&mut self, hall: &mut Hall) {
+        let is_early = hall.now_us() < self.begun_us + AGAIN_US;
+        if self.is_honest() || self.stage != Stage::Over || is_early {
+            return;
+        }
+        let (index, attempt) = (self.index, self.attempt + 1);
+        *self = Call::new(index, hall);
+        self.attempt = attempt;
+        self.sid = format!("CA{:016x}{attempt:08x}{index:08x}", hall.run);
+        self.stream_sid = format!("MZ{:016x}{attempt:08x}{index:08x}", hall.run);
+        self.begin(hall);
+    }
+
+    /// The server did what a carrier complains of; what it does to those who mean no good is its own affair.
+    pub(super) fn violated(&self, hall: &mut Hall, what: impl FnOnce() -> String) {
+        if self.is_honest() {
+            hall.tally.violated(what);
         }
     }
 
@@ -136,7 +167,7 @@ impl Call {
                 self.open(hall, &target, Some(signature));
             }
             Err(unfit) => {
-                hall.tally.violated(|| unfit.to_string());
+                self.violated(hall, || unfit.to_string());
                 self.end(hall, Ending::Refused);
             }
         }
@@ -156,7 +187,7 @@ impl Call {
         let mut line = match line {
             Ok(line) => line,
             Err(why) => {
-                hall.tally.violated(|| why);
+                self.violated(hall, || why);
                 return self.end(hall, Ending::Refused);
             }
         };
@@ -178,7 +209,7 @@ impl Call {
             return;
         };
         line.flush();
-        loop {
+        while self.manner.reads(self.frames) {
             let came = line.fill(room);
             let mut at = 0;
             if self.stage == Stage::Opening {
@@ -199,8 +230,7 @@ impl Call {
                     }
                     Ok(None) => break,
                     Err(websocket::Broken) => {
-                        hall.tally
-                            .violated(|| "a frame that is no WebSocket".to_owned());
+                        self.violated(hall, || "a frame that is no WebSocket".to_owned());
                         return self.left(hall, line, Ending::Lost);
                     }
                 }
@@ -225,7 +255,9 @@ impl Call {
         let now_us = hall.now_us();
         self.stage = Stage::Live;
         self.opened_us = now_us;
-        hall.tally.setup.note(now_us - self.begun_us);
+        if self.is_honest() {
+            hall.tally.setup.note(now_us - self.begun_us);
+        }
         let custom: serde_json::Map<_, _> = std::mem::take(&mut self.parameters)
             .into_iter()
             .map(|(name, value)| (name, value.into()))
@@ -257,23 +289,27 @@ impl Call {
             return;
         };
         let turn_us = (due_us + self.phase_us) % TURN_US;
-        if turn_us < FRAME_US && due_us > self.opened_us + LISTENS_US {
-            self.to_say = hall.plan.spoken_frames();
-        }
+        let listened = due_us > self.opened_us + LISTENS_US;
+        let in_turn = turn_us < hall.plan.spoken_frames() * FRAME_US;
+        let speaks = listened && (in_turn || self.manner == Manner::TalksOver);
         let now_us = hall.now_us();
         let counts = hall.tally.counts(now_us);
         if counts {
             hall.tally.self_late.note(now_us - due_us);
         }
-        let code = (self.to_say > 0).then(|| Code::new(self.index as u16, now_us));
+        let code = speaks.then(|| Code::new(self.index as u16, now_us));
         self.write_media(&mut hall.text, code);
         if code.is_some() {
-            self.to_say -= 1;
             self.has_spoken = true;
-            hall.tally.up.sent += u64::from(counts);
+            hall.tally.up.sent += u64::from(counts && self.is_honest());
         }
         hall.frames.clear();
         websocket::write(&mut hall.frames, Kind::Text, true, &hall.text);
+        self.manner.spoil(self.frames, &mut hall.frames);
+        if self.manner.drops(self.frames) {
+            line.send(&hall.frames[..hall.frames.len() / 2]);
+            return self.left(hall, line, Ending::Lost);
+        }
         line.send(&hall.frames);
         hall.tally.messages.to_server += 1;
         hall.plan_at(due_us + FRAME_US, Task::Frame(self.index));
@@ -317,7 +353,7 @@ impl Call {
                     self.message(hall, line, &whole);
                 }
             }
-            Kind::Binary => hall.tally.violated(|| "a binary frame (31950)".to_owned()),
+            Kind::Binary => self.violated(hall, || "a binary frame (31950)".to_owned()),
             Kind::Ping => {
                 hall.frames.clear();
                 websocket::write(&mut hall.frames, Kind::Pong, true, payload);
@@ -354,18 +390,16 @@ impl Call {
                     self.marks.push_back((due_us, name.to_vec()));
                     hall.plan_at(due_us, Task::Mark(self.index));
                 }
-                _ => hall
-                    .tally
-                    .violated(|| "a mark without a name (31951)".to_owned()),
+                _ => self.violated(hall, || "a mark without a name (31951)".to_owned()),
             },
             Some(b"clear") => {
                 self.played_us = now_us;
                 self.echo_marks(hall, line, u64::MAX);
             }
             None if string_after(text, r#""type":"#).is_some() => {}
-            _ => hall
-                .tally
-                .violated(|| "an event that the carrier does not know (31951)".to_owned()),
+            _ => self.violated(hall, || {
+                "an event that the carrier does not know (31951)".to_owned()
+            }),
         }
     }
 
@@ -374,20 +408,20 @@ impl Call {
         sound.clear();
         if STANDARD.decode_append(base64, &mut sound).is_err() || sound.is_empty() {
             hall.sound = sound;
-            return hall
-                .tally
-                .violated(|| "a payload that is no sound (31951)".to_owned());
+            return self.violated(hall, || "a payload that is no sound (31951)".to_owned());
         }
         let bytes = if is_pcm { sound.len() / 6 } else { sound.len() } as u64;
         self.played_us = self.played_us.max(now_us) + bytes * US_PER_BYTE;
         let (own, tally, plan) = (self.index as u16, &mut hall.tally, &hall.plan);
+        let mut crossed = false;
         let note = |found| {
             let Found::Code(code) = found else { return };
             if code.call == NOBODY {
                 return;
             }
             if code.call != own {
-                return tally.violated(|| "the sound of another call".to_owned());
+                crossed = true;
+                return;
             }
             let age_us = code.age_us(now_us);
             if plan.is_honest(own) && tally.counts(now_us - age_us.min(now_us)) {
@@ -400,9 +434,12 @@ impl Call {
             false => self.ear.hear_pcmu(&sound, note),
         };
         hall.sound = sound;
+        if crossed {
+            self.violated(hall, || "the sound of another call".to_owned());
+        }
         if loud && !self.has_heard {
             self.has_heard = true;
-            if !self.has_spoken {
+            if !self.has_spoken && self.is_honest() {
                 hall.tally.first_audio.note(now_us - self.opened_us);
             }
         }
@@ -511,7 +548,10 @@ impl Call {
         if matches!(self.stage, Stage::Telling | Stage::Over) {
             return;
         }
-        hall.tally.ended(self.ending.take().unwrap_or(ending));
+        let ending = self.ending.take().unwrap_or(ending);
+        if self.is_honest() {
+            hall.tally.ended(ending);
+        }
         self.tell(hall);
     }
 

@@ -13,6 +13,7 @@ pub mod code;
 mod engine;
 pub mod figures;
 mod hall;
+mod hostile;
 mod http;
 mod line;
 pub mod report;
