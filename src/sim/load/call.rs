@@ -305,7 +305,8 @@ impl Call {
         }
         hall.frames.clear();
         websocket::write(&mut hall.frames, Kind::Text, true, &hall.text);
-        self.manner.spoil(self.frames, &mut hall.frames);
+        self.manner
+            .spoil(self.frames, self.attempt, &mut hall.frames);
         if self.manner.drops(self.frames) {
             line.send(&hall.frames[..hall.frames.len() / 2]);
             return self.left(hall, line, Ending::Lost);

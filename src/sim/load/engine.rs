@@ -311,7 +311,9 @@ impl Engine {
                 }
             }
             Phase::Settling { from_us } if now_us >= from_us => {
-                self.live = live.max(1);
+                // Those that mean no good cost as well.
+                let all = self.calls.iter();
+                self.live = all.filter(|call| call.stage == Stage::Live).count().max(1);
                 self.before = self.snapshot(now_us);
                 self.phase = Phase::Measuring;
             }

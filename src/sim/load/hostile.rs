@@ -51,12 +51,12 @@ impl Manner {
         self == Manner::Drops && frames >= LAST_FRAME
     }
 
-    /// Appends what is no frame, if it is time for that.
-    pub fn spoil(self, frames: u64, out: &mut Vec<u8>) {
+    /// Appends what is no frame, if it is time for that: each call begins with another kind.
+    pub fn spoil(self, frames: u64, attempt: u32, out: &mut Vec<u8>) {
         if self != Manner::Garbage || !frames.is_multiple_of(GARBAGE_EVERY) {
             return;
         }
-        match frames / GARBAGE_EVERY {
+        match (frames / GARBAGE_EVERY + u64::from(attempt)) % 8 {
             1 => websocket::write(
                 out,
                 Kind::Text,
