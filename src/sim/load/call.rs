@@ -3,18 +3,17 @@
 //! It does what [`crate::sim::phone`] does and as little else as possible: what the agent says is not kept, only its
 //! stamps are read, and what the caller says is stamped silence.
 
-use super::code::{Code, Ear, Found, NOBODY};
+use super::code::{Code, Ear};
 use super::figures::Ending;
 use super::hall::{Hall, Task};
 use super::hostile::Manner;
 use super::http::Message;
 use super::line::{Line, Room};
 use super::target::{Scheme, Target};
-use super::text::{push_number, string_after};
+use super::text::push_number;
 use super::webhook::{Web, Wish};
 use super::websocket::{self, Kind};
 use super::{FRAME_US, TURN_US, token};
-use base64_simd::STANDARD;
 use std::collections::VecDeque;
 
 /// How far a call has come.
@@ -42,8 +41,6 @@ const PATIENCE_US: u64 = 15_000_000;
 const AGAIN_US: u64 = 3_000_000;
 /// The caller listens first: to a greeting, if there is one.
 const LISTENS_US: u64 = 2_500_000;
-/// A microsecond of mu-law is this part of a byte.
-const US_PER_BYTE: u64 = 125;
 
 /// A caller.
 #[derive(Debug)]
@@ -58,22 +55,22 @@ pub struct Call {
     manner: Manner,
     /// How often it has called.
     attempt: u32,
-    stream: Option<Line>,
+    pub(super) stream: Option<Line>,
     /// A message that has not come whole.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     begun_us: u64,
     pub(super) opened_us: u64,
     parameters: Vec<(String, String)>,
-    sequence: u64,
+    pub(super) sequence: u64,
     frames: u64,
     /// Where in a turn of talk it is when the load begins.
     phase_us: u64,
-    has_spoken: bool,
-    has_heard: bool,
-    ear: Ear,
+    pub(super) has_spoken: bool,
+    pub(super) has_heard: bool,
+    pub(super) ear: Ear,
     /// When everything that came will have been played.
-    played_us: u64,
-    marks: VecDeque<(u64, Vec<u8>)>,
+    pub(super) played_us: u64,
+    pub(super) marks: VecDeque<(u64, Vec<u8>)>,
 }
 
 impl Call {
@@ -337,155 +334,6 @@ impl Call {
         text.extend_from_slice(br#""}}"#);
     }
 
-    fn frame_came(
-        &mut self,
-        hall: &mut Hall,
-        line: &mut Line,
-        frame: &websocket::Frame,
-        plain: &[u8],
-    ) {
-        let payload = &plain[frame.payload.clone()];
-        match frame.kind {
-            Kind::Text if frame.last => self.message(hall, line, payload),
-            Kind::Text | Kind::More => {
-                self.partial.extend_from_slice(payload);
-                if frame.last {
-                    let whole = std::mem::take(&mut self.partial);
-                    self.message(hall, line, &whole);
-                }
-            }
-            Kind::Binary => self.violated(hall, || "a binary frame (31950)".to_owned()),
-            Kind::Ping => {
-                hall.frames.clear();
-                websocket::write(&mut hall.frames, Kind::Pong, true, payload);
-                line.send(&hall.frames);
-            }
-            Kind::Pong => {}
-            Kind::Close => {
-                hall.frames.clear();
-                websocket::write(&mut hall.frames, Kind::Close, true, payload);
-                line.send(&hall.frames);
-                line.close();
-                self.leave(hall, Ending::Server);
-            }
-        }
-    }
-
-    fn message(&mut self, hall: &mut Hall, line: &mut Line, text: &[u8]) {
-        hall.tally.messages.from_server += 1;
-        let now_us = hall.now_us();
-        if let Some(payload) = string_after(text, r#""payload":"#) {
-            return self.sound(hall, now_us, payload, false);
-        }
-        // Behind a relay it is the model that speaks. 100 ms are 6,400 characters of 16 bits, or 1,068 of mu-law.
-        if let Some(delta) = string_after(text, r#""delta":"#) {
-            if memchr::memmem::find(text, b"output_audio.delta").is_some() {
-                self.sound(hall, now_us, delta, delta.len() > 3_000);
-            }
-            return;
-        }
-        match string_after(text, r#""event":"#) {
-            Some(b"mark") => match string_after(text, r#""name":"#) {
-                Some(name) if !name.is_empty() => {
-                    let due_us = self.played_us.max(now_us);
-                    self.marks.push_back((due_us, name.to_vec()));
-                    hall.plan_at(due_us, Task::Mark(self.index));
-                }
-                _ => self.violated(hall, || "a mark without a name (31951)".to_owned()),
-            },
-            Some(b"clear") => {
-                self.played_us = now_us;
-                self.echo_marks(hall, line, u64::MAX);
-            }
-            None if string_after(text, r#""type":"#).is_some() => {}
-            _ => self.violated(hall, || {
-                "an event that the carrier does not know (31951)".to_owned()
-            }),
-        }
-    }
-
-    fn sound(&mut self, hall: &mut Hall, now_us: u64, base64: &[u8], is_pcm: bool) {
-        let mut sound = std::mem::take(&mut hall.sound);
-        sound.clear();
-        if STANDARD.decode_append(base64, &mut sound).is_err() || sound.is_empty() {
-            hall.sound = sound;
-            return self.violated(hall, || "a payload that is no sound (31951)".to_owned());
-        }
-        let bytes = if is_pcm { sound.len() / 6 } else { sound.len() } as u64;
-        self.played_us = self.played_us.max(now_us) + bytes * US_PER_BYTE;
-        let (own, tally, plan) = (self.index as u16, &mut hall.tally, &hall.plan);
-        let mut crossed = false;
-        let note = |found| {
-            let Found::Code(code) = found else { return };
-            if code.call == NOBODY {
-                return;
-            }
-            if code.call != own {
-                crossed = true;
-                return;
-            }
-            let age_us = code.age_us(now_us);
-            if plan.is_honest(own) && tally.counts(now_us - age_us.min(now_us)) {
-                tally.down.arrived += 1;
-                tally.down.took.note(age_us);
-            }
-        };
-        let loud = match is_pcm {
-            true => self.ear.hear_pcm(&sound, note),
-            false => self.ear.hear_pcmu(&sound, note),
-        };
-        hall.sound = sound;
-        if crossed {
-            self.violated(hall, || "the sound of another call".to_owned());
-        }
-        if loud && !self.has_heard {
-            self.has_heard = true;
-            if !self.has_spoken && self.is_honest() {
-                hall.tally.first_audio.note(now_us - self.opened_us);
-            }
-        }
-    }
-
-    /// A mark has been played.
-    pub fn mark_due(&mut self, hall: &mut Hall) {
-        if let Some(mut line) = self.stream.take() {
-            let now_us = hall.now_us();
-            self.echo_marks(hall, &mut line, now_us);
-            self.stream = Some(line);
-        }
-    }
-
-    fn echo_marks(&mut self, hall: &mut Hall, line: &mut Line, until_us: u64) {
-        if self.stage != Stage::Live {
-            return;
-        }
-        hall.frames.clear();
-        while self
-            .marks
-            .front()
-            .is_some_and(|(due_us, _)| *due_us <= until_us)
-        {
-            let Some((_, name)) = self.marks.pop_front() else {
-                break;
-            };
-            self.sequence += 1;
-            let text = &mut hall.text;
-            text.clear();
-            text.extend_from_slice(br#"{"event":"mark","sequenceNumber":""#);
-            push_number(text, self.sequence);
-            text.extend_from_slice(br#"","streamSid":""#);
-            text.extend_from_slice(self.stream_sid.as_bytes());
-            text.extend_from_slice(br#"","mark":{"name":""#);
-            text.extend_from_slice(&name);
-            text.extend_from_slice(br#""}}"#);
-            websocket::write(&mut hall.frames, Kind::Text, true, text);
-            hall.tally.messages.to_server += 1;
-        }
-        if !hall.frames.is_empty() {
-            line.send(&hall.frames);
-        }
-    }
-
     /// The server has taken too long.
     pub fn patience_is_over(&mut self, hall: &mut Hall) {
         match self.stage {
@@ -539,7 +387,7 @@ impl Call {
     }
 
     /// The stream is over; the call is not, where a document says what comes after it.
-    fn leave(&mut self, hall: &mut Hall, ending: Ending) {
+    pub(super) fn leave(&mut self, hall: &mut Hall, ending: Ending) {
         self.ending = Some(ending);
         self.after(hall);
     }

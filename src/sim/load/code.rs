@@ -71,7 +71,7 @@ impl Code {
     fn read(bits: u64) -> Option<Code> {
         let bits = bits ^ WHITE;
         let what = bits >> CHECK_BITS;
-        (check(what) == bits & ((1 << CHECK_BITS) - 1)).then(|| Code {
+        (check(what) == bits & ((1 << CHECK_BITS) - 1)).then_some(Code {
             call: (what >> TIME_BITS) as u16,
             time: (what & ((1 << TIME_BITS) - 1)) as u32,
         })
@@ -201,7 +201,7 @@ impl Ear {
 
     fn hear(&mut self, sample: i16, found: &mut impl FnMut(Found)) -> bool {
         if self.kept == 0 {
-            let is_loud = sample > LOUD || sample < -LOUD;
+            let is_loud = !(-LOUD..=LOUD).contains(&sample);
             let begins = sample > LOUD && self.low >= GAP;
             self.low = if is_loud { 0 } else { GAP.min(self.low + 1) };
             if begins {

@@ -16,6 +16,7 @@ mod hall;
 mod hostile;
 mod http;
 mod line;
+mod listening;
 pub mod report;
 pub mod seek;
 mod session;
