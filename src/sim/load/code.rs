@@ -167,8 +167,8 @@ pub enum Found {
 /// Looks for stamps in a stream of 8 kHz, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct Ear {
-    /// Samples since the last loud one, up to [`GAP`].
-    low: u8,
+    /// How many more samples must not be loud before a stamp can begin.
+    wait: u8,
     /// The signs of a stamp's samples so far; bit 0 is the sample before its edge.
     signs: u128,
     /// How many there are; 0: no stamp is being heard.
@@ -202,8 +202,12 @@ impl Ear {
     fn hear(&mut self, sample: i16, found: &mut impl FnMut(Found)) -> bool {
         if self.kept == 0 {
             let is_loud = !(-LOUD..=LOUD).contains(&sample);
-            let begins = sample > LOUD && self.low >= GAP;
-            self.low = if is_loud { 0 } else { GAP.min(self.low + 1) };
+            let begins = sample > LOUD && self.wait == 0;
+            self.wait = if is_loud {
+                GAP
+            } else {
+                self.wait.saturating_sub(1)
+            };
             if begins {
                 (self.signs, self.kept) = (0b10, 2);
             }
