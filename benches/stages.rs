@@ -19,7 +19,7 @@ const ROUNDS: usize = 7;
 fn stage(bencher: divan::Bencher<'_, '_>, stage: &scene::Stage) {
     let mut step = (stage.new)();
     (0..60).for_each(|_| step());
-    bencher.bench_local(move || step());
+    bencher.bench_local(step);
 }
 
 /// Inputs a second.
