@@ -33,11 +33,12 @@ fn main() -> ExitCode {
         // `cargo bench` adds arguments of its own.
         println!("{CALIBRATION}\ta loop to compare with");
         for stage in scene::STAGES {
-            println!("{}\t{}", stage.name, stage.about);
+            println!("{}\t{stage}", stage.name);
         }
         return ExitCode::SUCCESS;
     };
-    let step = match scene::named(name) {
+    let named = scene::STAGES.iter().find(|stage| stage.name == *name);
+    let step = match named {
         Some(stage) => Some((stage.new)()),
         None if name == CALIBRATION => Some(Box::new(calibrate) as scene::Step),
         None => None,

@@ -15,12 +15,11 @@ const STEPS: u32 = 200_000;
 const ROUNDS: usize = 7;
 
 /// One walk along the stage.
-#[divan::bench(args = scene::STAGES.iter().map(|stage| stage.name))]
-fn stage(bencher: divan::Bencher<'_, '_>, name: &str) {
-    let stage = scene::named(name).expect("a name out of the list");
+#[divan::bench(args = scene::STAGES)]
+fn stage(bencher: divan::Bencher<'_, '_>, stage: &scene::Stage) {
     let mut step = (stage.new)();
     (0..60).for_each(|_| step());
-    bencher.bench_local(move || step());
+    bencher.bench_local(step);
 }
 
 /// Inputs a second.

@@ -29,7 +29,7 @@ fn no_stage_of_the_media_path_asks_for_memory_but_for_the_words_that_are_kept() 
         (0..WARM_UP).for_each(|_| step());
         let each = u64::from(stage.name == "words.read");
         // Some things are done every few frames only, so one step is not enough.
-        assert_eq!(allocations(500, step), 500 * each, "{}", stage.name);
+        assert_eq!(allocations(500, step), 500 * each, "{stage}");
     }
 }
 

@@ -4,8 +4,6 @@
 //! `benches/guard`), and how often it asks for memory (`tests/frugal.rs`). A stage is prepared once, with its buffers, and then
 //! walked step by step, as a live call does; its sound is a voice, for silence is cheaper than most sound.
 
-#![allow(dead_code, reason = "each of the three uses its own part of this")]
-
 pub mod house;
 pub mod sound;
 pub mod talk;
@@ -23,6 +21,12 @@ pub struct Stage {
     pub about: &'static str,
     /// Prepares it.
     pub new: fn() -> Step,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.name, self.about)
+    }
 }
 
 const fn stage(name: &'static str, about: &'static str, new: fn() -> Step) -> Stage {
@@ -94,8 +98,3 @@ pub const STAGES: &[Stage] = &[
         house::delta,
     ),
 ];
-
-/// The stage of this name.
-pub fn named(name: &str) -> Option<&'static Stage> {
-    STAGES.iter().find(|stage| stage.name == name)
-}

@@ -12,6 +12,8 @@ use crate::realtime::{Code, Event, Garbled, Gravity, Status};
 use serde::Deserialize;
 use std::borrow::Cow;
 
+const GARBLED: Garbled = Garbled("a frame that is not a JSON object with a type");
+
 /// Every field at the top of an event that we ever read.
 #[derive(Deserialize)]
 struct Frame<'a> {
@@ -129,7 +131,6 @@ impl OpenAi {
         frame: &str,
         sound: &mut Vec<u8>,
     ) -> Result<Option<Event>, Garbled> {
-        const GARBLED: Garbled = Garbled("a frame that is not a JSON object with a type");
         if let Some(delta) = Delta::of(frame) {
             return self.delta(&delta, sound);
         }
