@@ -63,10 +63,14 @@ pub fn rules() -> Rules {
         answer_timeout_ms: 8_000,
         edge: Edge::default(),
         context_tokens: 2_000,
+        words_tokens: 16_000,
         keep_turns: 2,
         model_name: "main".into(),
         abilities: Abilities::default(),
-        manner: Manner::default(),
+        manner: Manner {
+            coalesce_ms: 100,
+            ..Manner::default()
+        },
         renewal: Renewal::default(),
         out_of_band: true,
         moment_ms: 1_200,
