@@ -30,8 +30,7 @@ struct end {
     struct end *other;
     bool connecting;     /* its connection is still being made */
     bool finished;       /* it will send no more */
-    bool known;          /* to epoll */
-    uint32_t watched;    /* what epoll has been asked to tell */
+    uint32_t watched;    /* what epoll has been asked to tell; 0: nothing */
     char *late;          /* only while it reads too slowly: CHUNK bytes */
     size_t late_from, late_to;
 };
@@ -48,11 +47,12 @@ static void die(const char *what) {
     exit(1);
 }
 
+/* An end of which nothing is wanted is taken out altogether, for epoll would go on telling that its peer is gone. */
 static void watch(struct end *end, uint32_t wanted) {
-    if (end->known && end->watched == wanted) return;
+    if (end->watched == wanted) return;
+    int how = end->watched == 0 ? EPOLL_CTL_ADD : wanted == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     struct epoll_event event = {.events = wanted, .data.ptr = end};
-    if (epoll_ctl(poll_fd, end->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, end->fd, &event)) die("epoll_ctl");
-    end->known = true;
+    if (epoll_ctl(poll_fd, how, end->fd, &event)) die("epoll_ctl");
     end->watched = wanted;
 }
 
@@ -161,9 +161,10 @@ static void serve(struct end *end, uint32_t events) {
         alive = error == 0;
         end->connecting = false;
     } else {
-        if (events & (EPOLLERR | EPOLLHUP) && !(events & EPOLLIN)) alive = false;
-        if (alive && events & EPOLLOUT) alive = send_late(end);
-        if (alive && events & EPOLLIN) alive = pass(end);
+        /* A broken or closed socket says so to whoever reads or writes it next. */
+        bool gone = events & (EPOLLERR | EPOLLHUP);
+        if (end->watched & EPOLLOUT && (gone || events & EPOLLOUT)) alive = send_late(end);
+        if (alive && end->watched & EPOLLIN && (gone || events & EPOLLIN)) alive = pass(end);
     }
     if (!alive) {
         hang_up(end);
