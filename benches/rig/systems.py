@@ -4,6 +4,7 @@ All of them get the same calls from the same load. They differ in how much of th
 because a program that only passes bytes along must not be taken for one that answers a telephone.
 """
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -151,7 +152,9 @@ def node_peer(folder_of_peer):
         command = [port, "node", folder_of_peer / "server.js"]
         return started("node", command, folder, ("ws", "/media-stream"), model, environment)
 
-    return System("twilio-node", "Twilio's Node sample (fastify, ws)", "pass-through", start)
+    versions = json.loads((folder_of_peer / "package.json").read_text())["dependencies"]
+    title = f"Twilio's Node sample (fastify {versions['fastify']}, ws {versions['ws']})"
+    return System("twilio-node", title, "pass-through", start)
 
 
 def pipecat(python, server):
@@ -161,4 +164,5 @@ def pipecat(python, server):
         command = [port, python, server]
         return started("pipecat", command, folder, ("ws", "/media-stream"), model, environment)
 
-    return System("pipecat", "Pipecat", "the whole job", start, most_calls=50)
+    version = (server.parent / "requirements.txt").read_text().split("==")[1].split()[0]
+    return System("pipecat", f"Pipecat {version}", "the whole job", start, most_calls=50)
