@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod dial;
 pub mod healthcheck;
+pub mod load;
 pub mod number;
 pub mod price;
 pub mod prove;
@@ -53,6 +54,8 @@ enum Command {
     Number(number::NumberCommand),
     /// Try to make calls cost more than their cap: thousands, offline, against models and callers that mean no good.
     Prove(prove::command::ProveArguments),
+    /// Keep a server as busy as so many real calls would, and measure what it adds, loses and costs.
+    Load(load::LoadArguments),
     /// Run one of the two simulators as a process of its own.
     #[command(subcommand)]
     Sim(sim::SimCommand),
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Dial(own) => dial::run(&own),
         Command::Number(own) => number::run(own),
         Command::Prove(own) => prove::command::run(&own),
+        Command::Load(own) => load::run(&own),
         Command::Sim(own) => sim::run(own),
         Command::Healthcheck(own) => healthcheck::run(own.config.as_deref()),
     }

@@ -6,6 +6,7 @@
 //! sides that share code are wrong together and nobody notices.
 
 pub mod dice;
+pub mod load;
 pub mod model;
 pub mod phone;
 pub mod scenario;

@@ -15,19 +15,19 @@ pub mod diary;
 mod door;
 #[cfg(test)]
 mod hostile;
-mod invoice;
+pub(super) mod invoice;
 mod memory;
 mod older;
 mod request;
 pub mod serve;
-mod settings;
+pub(super) mod settings;
 mod shape;
 #[cfg(test)]
 mod talk;
 mod turns;
 mod vad;
 mod voice;
-mod wire;
+pub(super) mod wire;
 
 pub use behaviour::{Behaviour, Deletes, Goodbye, Lost, Report, Transcription, Update};
 pub use invoice::{Invoice, Prices, Rate, ResponseBill, Tokens, TranscriptionBill};
