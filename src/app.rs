@@ -166,6 +166,7 @@ impl Server {
             budget: budget.clone(),
             admin_token,
         };
+        tokio::spawn(keep_metrics_small(health.metrics.clone()));
         let (stop, serving) = serve(listener, http::router(doors, health));
         Server {
             address,
@@ -377,6 +378,17 @@ fn serve(
 /// One provider of cryptography for the whole process. It may be installed already, by a test or by the simulators.
 pub fn install_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// How often what histograms were told is added up. Until then each of its numbers is kept.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Adds up what histograms were told, for as long as the process lives: somebody may never ask for it.
+async fn keep_metrics_small(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(METRICS_UPKEEP).await;
+        metrics.run_upkeep();
+    }
 }
 
 /// The one recorder of metrics that a process can have.

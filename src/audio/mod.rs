@@ -7,6 +7,7 @@ pub mod dtmf;
 pub mod ear;
 mod fir;
 pub mod g711;
+pub mod level;
 pub mod moment;
 pub mod resample;
 

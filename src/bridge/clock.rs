@@ -1,4 +1,4 @@
-//! The only place where a call's time is read from a clock.
+//! The only place where a clock is read on behalf of a call.
 //!
 //! The clock is monotonic and starts when the answer to the webhook left, which is never later than the moment the carrier begins to
 //! bill: what it shows is at least what is billed.
@@ -6,6 +6,22 @@
 use crate::units::CallTime;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// A moment, to tell how long ago it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(std::time::Instant);
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        Moment(std::time::Instant::now())
+    }
+
+    /// How long ago it was.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
 
 /// The time of one call.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 //! A caller is waiting, so every step has to end: the name, the line, the encryption and the handshake share one limit. What
 //! went wrong is told as the step it went wrong in, for an error of a library may quote the request, and the request holds the key.
 
+use super::wire::limits;
 use crate::realtime::Address;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -17,8 +18,10 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+
+/// The largest event that is taken, in bytes.
+const LARGEST: usize = 16 << 20;
 
 /// The model's socket, open.
 pub type ModelSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -89,7 +92,8 @@ pub async fn dial(address: &Address, limit: Duration) -> Result<ModelSocket, Dia
     } else {
         Connector::Plain
     };
-    let handshake = client_async_tls_with_config(request, stream, Some(limits()), Some(connector));
+    let handshake =
+        client_async_tls_with_config(request, stream, Some(limits(LARGEST)), Some(connector));
     match timeout_at(deadline, handshake).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(error)) => Err(why(&error)),
@@ -143,17 +147,6 @@ async fn connect(peers: &[SocketAddr], deadline: Instant) -> Result<TcpStream, D
         };
     }
     Err(last)
-}
-
-/// Thousands of sockets, each with little to say: small buffers, made to grow only for the rare large event.
-fn limits() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(8 * 1024)
-        .write_buffer_size(8 * 1024)
-        // Twice the largest frame that we write.
-        .max_write_buffer_size(2 << 20)
-        .max_message_size(Some(16 << 20))
-        .max_frame_size(Some(16 << 20))
 }
 
 /// How we encrypt, made once: reading the machine's certificates takes milliseconds, and what is shared lets a second call resume

@@ -4,9 +4,11 @@
 //! and does no IO, so the same code runs under real sockets and in virtual time. Sound the core has not asked for stays here: the
 //! caller's in the *ear* until it is sent on, the model's in the *mouth* until it is played.
 
+mod mouth;
 mod standby;
 
 use crate::audio::ear::{Ear, EarSettings, Heard};
+use crate::audio::level::LevelMeter;
 use crate::audio::{Format, Transcoder, dtmf, g711};
 use crate::call::tools::ToolCall;
 use crate::call::words::Told;
@@ -14,6 +16,7 @@ use crate::call::{Ask, Call, Input, Output, Ticket, record::Ending, record::Fact
 use crate::carrier::{self, Carrier, RestRequest};
 use crate::realtime::{self, Address, Dialect, Loss, NewDialect, Session};
 use crate::units::{CallTime, Id};
+use mouth::Mouth;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -61,8 +64,8 @@ pub trait Outside {
     fn decided(&mut self, _call: &Call, _outputs: &[Output]) {}
 }
 
-/// The most of the model's sound that is kept, in bytes: ten minutes of it. What comes beyond is silence.
-const MOUTH_MOST: usize = 10 * 60 * 8_000;
+/// An ear that has room for more than this, in bytes, gives back what it does not need: a second and a half of sound.
+const ROOMY: usize = 12 * 1024;
 
 /// One of the agent's models, as a line needs it.
 #[derive(Clone)]
@@ -106,14 +109,14 @@ pub struct Line {
     /// The caller's last seconds, sent on or not.
     ear: VecDeque<u8>,
     ear_most: usize,
-    /// So much of it is kept once it is sent on.
-    ear_kept: usize,
     /// "One moment, please.", as the telephone's sound.
     moment: Arc<[u8]>,
+    /// What makes out whether there is anything on the caller's line, where silence is sent on in larger pieces.
+    level: Option<LevelMeter>,
     /// What makes out speech and music, where the agent wants that.
     own_ear: Option<Box<Ear>>,
-    /// Sound by the number of its item, in the carrier's format.
-    mouth: VecDeque<(u32, Vec<u8>)>,
+    /// What waits to be heard.
+    mouth: Mouth,
     /// Sound read from a frame and not yet put anywhere.
     fresh: Vec<u8>,
     piece: Vec<u8>,
@@ -134,8 +137,7 @@ impl Line {
         let dialect = first.codec();
         let telephone = carrier.stream(&carrier_call).format();
         let margins = ticket.rules.margins;
-        let bytes = |ms| telephone.bytes(ms) as usize;
-        let (ear_most, ear_kept) = (bytes(margins.ear_ms), bytes(margins.again_ms));
+        let ear_most = telephone.bytes(margins.ear_ms) as usize;
         let manner = ticket.rules.manner;
         let own_ear = (manner.confirm || manner.hold).then(|| {
             let settings = EarSettings {
@@ -145,6 +147,7 @@ impl Line {
             };
             Box::new(Ear::new(telephone, settings))
         });
+        let level = (manner.coalesce_ms > 0).then(|| LevelMeter::new(telephone));
         let models = std::iter::once(first).chain(others).collect();
         Line {
             up: Transcoder::new(telephone, dialect.format()),
@@ -159,10 +162,10 @@ impl Line {
             speaking: None,
             ear: VecDeque::new(),
             ear_most,
-            ear_kept,
             moment,
+            level,
             own_ear,
-            mouth: VecDeque::new(),
+            mouth: Mouth::default(),
             fresh: Vec::new(),
             piece: Vec::new(),
             encoded: Vec::new(),
@@ -208,8 +211,15 @@ impl Line {
         self.ear
             .drain(..self.ear.len().saturating_sub(self.ear_most));
         let heard = self.make_out();
+        let level = self
+            .level
+            .as_mut()
+            .and_then(|level| level.hear(&self.fresh));
         if let Some(event) = event {
             self.handle(now, Input::Carrier(event), outside);
+        }
+        if let Some(level) = level {
+            self.handle(now, Input::Level(level), outside);
         }
         for heard in heard {
             self.handle(now, Input::Ear(heard), outside);
@@ -312,23 +322,7 @@ impl Line {
         let Some(number) = self.call.item_number(item) else {
             return;
         };
-        if self
-            .mouth
-            .iter()
-            .map(|(_, sound)| sound.len())
-            .sum::<usize>()
-            > MOUTH_MOST
-        {
-            return;
-        }
-        match self
-            .mouth
-            .iter_mut()
-            .find(|(waiting, _)| *waiting == number)
-        {
-            Some((_, sound)) => sound.extend_from_slice(&self.encoded),
-            None => self.mouth.push_back((number, self.encoded.clone())),
-        }
+        self.mouth.put(number, &self.encoded);
     }
 
     fn perform(&mut self, output: Output, outside: &mut dyn Outside) {
@@ -390,14 +384,24 @@ impl Line {
     fn take_mouthful(&mut self, item: u32, ms: u64) {
         let format = self.telephone();
         let want = format.bytes(ms) as usize;
-        while self.mouth.front().is_some_and(|(number, _)| *number < item) {
-            self.mouth.pop_front();
-        }
-        if let Some((_, sound)) = self.mouth.front_mut().filter(|(number, _)| *number == item) {
-            let there = want.min(sound.len());
-            self.piece.extend(sound.drain(..there));
-        }
+        self.mouth.play(item, want, &mut self.piece);
         self.piece.resize(want, format.silence());
+    }
+
+    /// Keeps of the caller's sound what another session may have to hear again, and no more memory than that takes.
+    fn forget_heard(&mut self) {
+        let kept = self.telephone().bytes(self.call.kept_ms()) as usize;
+        self.ear.drain(..self.ear.len().saturating_sub(kept));
+        if self.ear.capacity() > ROOMY && self.ear.len() < self.ear.capacity() / 4 {
+            self.ear.shrink_to(self.ear.len() * 2);
+        }
+    }
+
+    /// What the line keeps in memory, about, in bytes.
+    pub fn memory(&self) -> usize {
+        let pages = [&self.fresh, &self.piece, &self.encoded];
+        let pages: usize = pages.iter().map(|page| page.capacity()).sum();
+        size_of::<Self>() + self.ear.capacity() + self.mouth.memory() + pages
     }
 
     fn telephone(&self) -> Format {
@@ -420,7 +424,7 @@ impl Line {
         let mut into = Transcoder::new(Format::Pcmu, self.telephone());
         into.push(&made, &mut sound);
         into.flush(&mut sound);
-        self.mouth.push_back((item, sound));
+        self.mouth.put(item, &sound);
     }
 
     fn tell_model(&mut self, command: &realtime::Command, outside: &mut dyn Outside) {
@@ -445,8 +449,7 @@ impl Line {
                     .extend_from_slice(&front[from.min(front.len())..]);
                 self.encoded
                     .extend_from_slice(&back[from.saturating_sub(front.len())..]);
-                self.ear
-                    .drain(..self.ear.len().saturating_sub(self.ear_kept));
+                self.forget_heard();
                 self.up.push(&self.encoded, &mut self.piece);
             }
             Command::AppendSilence { ms } => {

@@ -1,13 +1,16 @@
 //! One model's side of a call: its socket, being dialled or open.
 
+use super::clock::Moment;
 use super::dial::{self, DialError, ModelSocket};
 use super::wire::{Came, Wire};
+use crate::observe::path::UP;
 use crate::realtime::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::Message;
+use tokio::net::TcpStream;
+use tokio_tungstenite::MaybeTlsStream;
 
 /// How long reaching the model may take: the core gives up earlier.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
@@ -16,7 +19,7 @@ const DIAL_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct Side {
     dialling: Option<BoxFuture<'static, Result<ModelSocket, DialError>>>,
-    wire: Option<Wire<ModelSocket, Message>>,
+    wire: Option<Wire<MaybeTlsStream<TcpStream>>>,
 }
 
 /// What came from a model's side.
@@ -26,7 +29,7 @@ pub enum Reached {
     /// It could not be reached.
     Failed(DialError),
     /// A message, or the end of them.
-    Came(Came<Message>),
+    Came(Came),
 }
 
 impl Side {
@@ -36,10 +39,10 @@ impl Side {
         self.dialling = Some(async move { dial::dial(&address, DIAL_LIMIT).await }.boxed());
     }
 
-    /// Queues a text frame.
-    pub fn send(&mut self, frame: &str) {
+    /// Queues a text frame that follows from what was `read` then.
+    pub fn send(&mut self, frame: &str, read: Option<Moment>) {
         if let Some(wire) = &mut self.wire {
-            wire.send(Message::text(frame));
+            wire.send(frame, read);
         }
     }
 
@@ -59,7 +62,7 @@ impl Side {
         self.dialling = None;
         Poll::Ready(match dialled {
             Ok(socket) => {
-                self.wire = Some(Wire::new(socket));
+                self.wire = Some(Wire::new(socket, &UP));
                 Reached::Open
             }
             Err(error) => Reached::Failed(error),
@@ -75,6 +78,11 @@ impl Side {
     pub fn close(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
         self.dialling = None;
         let wire = self.wire.take()?;
-        Some(wire.close(Message::Close(None)))
+        Some(wire.close(None))
+    }
+
+    /// What it keeps in memory, about, in bytes.
+    pub fn memory(&self) -> usize {
+        self.wire.as_ref().map_or(0, Wire::memory)
     }
 }

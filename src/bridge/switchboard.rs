@@ -7,12 +7,13 @@ use crate::call::Order;
 use crate::carrier::{self, Document};
 use crate::observe::Labels;
 use crate::units::Id;
-use axum::extract::ws::WebSocket;
 use dashmap::DashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
 
 /// How long a media stream may take to open after its token was made.
 const TOKEN_LIFE: Duration = Duration::from_secs(30);
@@ -29,7 +30,7 @@ const TOLD: usize = 8;
 /// A media stream that has named its call.
 pub struct Opened {
     /// Its socket.
-    pub socket: WebSocket,
+    pub socket: WebSocketStream<TcpStream>,
     /// Its codec, which has read the first frames.
     pub stream: Box<dyn carrier::Stream>,
 }

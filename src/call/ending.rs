@@ -271,7 +271,7 @@ impl Call {
             Input::Order(Order::HangUp) => self.ready = false,
             Input::Carrier(_) | Input::Realtime(_) | Input::Budget(_) => {}
             Input::Tool(result) => self.tool_answered(result, out),
-            Input::Standby(_) | Input::Ear(_) => {}
+            Input::Standby(_) | Input::Ear(_) | Input::Level(_) => {}
             Input::Order(Order::WrapUp) => {}
             Input::Wake => {}
         }

@@ -8,12 +8,16 @@ use super::rules::OnMachine;
 use super::timers::Timer;
 use super::{Call, Output, Phase};
 use crate::audio::ear::{Heard, Hold};
+use crate::audio::level::Level;
 use crate::carrier::{Answerer, Command as ToCarrier};
 use crate::realtime::{Command as ToModel, Item};
 use crate::units::{CallTime, Id};
 
 /// Silence that ends a turn, whatever the provider's patience.
 const HUSH_MS: u64 = 1_000;
+
+/// So much silence is sent on as it comes: a pause in speech is shorter, and the end of a turn is heard in it.
+const SILENT_MS: u64 = 1_000;
 
 /// Keys belong together that are pressed within so long of each other.
 const KEYS_MS: u64 = 1_500;
@@ -40,7 +44,7 @@ impl Call {
         if self.phase != Phase::Talking || !self.ready || self.waiting_ms == 0 {
             return;
         }
-        if self.holding.is_some() || self.is_handed() {
+        if self.holding.is_some() || self.is_handed() || self.may_wait() {
             return;
         }
         let ms = self.waiting_ms;
@@ -50,6 +54,24 @@ impl Call {
         } else if !self.allowance.may_grow() && !self.turns.is_answering() {
             self.wrap_up(self.money_cause(), out);
         }
+    }
+
+    /// Whether what waits may wait for more: the line has been silent for so long that the provider, too, hears nobody, and a few
+    /// longer messages tell it as much as many short ones.
+    fn may_wait(&self) -> bool {
+        let silent = |from: u64| self.heard_ms.saturating_sub(from) >= SILENT_MS;
+        self.waiting_ms < self.rules.manner.coalesce_ms
+            && !self.turns.caller_speaks
+            && self.silent_from_ms.is_some_and(silent)
+    }
+
+    /// Something is on the line, or nothing any more. What waits goes out with the first sound.
+    pub(super) fn level_changed(&mut self, level: Level, out: &mut Vec<Output>) {
+        self.silent_from_ms = match level {
+            Level::Silent => Some(self.heard_ms),
+            Level::Sounding => None,
+        };
+        self.listen(out);
     }
 
     /// Sends on sound, once a fact covers what listening to it may cost.

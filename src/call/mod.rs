@@ -51,6 +51,7 @@ pub mod turns;
 pub mod words;
 
 use crate::audio::ear::{Heard, Hold};
+use crate::audio::level::Level;
 use crate::units::{CallId, CallTime, Id, Usd};
 use crate::{carrier, realtime};
 use allowance::Allowance;
@@ -95,6 +96,8 @@ pub enum Input {
     Standby(realtime::Event),
     /// What our own ear makes of the caller's sound has changed.
     Ear(Heard),
+    /// There is something on the caller's line now, or nothing any more. Told after the sound that shows it.
+    Level(Level),
     /// The budgets answered.
     Budget(Verdict),
     /// A function that the model called has answered, or failed.
@@ -208,6 +211,8 @@ pub struct Call {
     waiting_ms: u64,
     /// Caller sound that has come in all.
     heard_ms: u64,
+    /// Where in it the line has become silent; `None`: it is not.
+    silent_from_ms: Option<u64>,
     /// Where in it the last turn begins, and where it ended.
     turn_from_ms: u64,
     committed_ms: u64,
@@ -288,6 +293,7 @@ impl Call {
             ready: false,
             waiting_ms: 0,
             heard_ms: 0,
+            silent_from_ms: None,
             turn_from_ms: 0,
             committed_ms: 0,
             turn_answered: false,
@@ -337,6 +343,11 @@ impl Call {
         self.meter.cost().total()
     }
 
+    /// Caller sound that has come in all, in milliseconds.
+    pub fn heard_ms(&self) -> u64 {
+        self.heard_ms
+    }
+
     /// The sound of this item is wanted, under this number.
     pub fn item_number(&self, item: &Id) -> Option<u32> {
         self.playback.number(item)
@@ -362,6 +373,7 @@ impl Call {
                 Input::Realtime(event) => self.realtime_said(event, out),
                 Input::Standby(event) => self.standby_said(event, out),
                 Input::Ear(heard) => self.ear_said(heard, out),
+                Input::Level(level) => self.level_changed(level, out),
                 Input::Budget(verdict) => self.budget_said(verdict),
                 Input::Tool(result) => self.tool_answered(result, out),
                 Input::Order(Order::WrapUp) if matches!(self.phase, Phase::Away(_)) => {

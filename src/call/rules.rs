@@ -141,6 +141,8 @@ pub struct Manner {
     pub on_machine: OnMachine,
     /// What was said is told, word by word, to whoever keeps it.
     pub transcript: bool,
+    /// While the caller is silent, so much of their silence is sent on at a time, in milliseconds; zero: every frame as it comes.
+    pub coalesce_ms: u64,
 }
 
 /// What to do when a machine answers a call that we placed.

@@ -454,6 +454,20 @@ impl Call {
         self.rules.margins.pre_roll_ms.min(since)
     }
 
+    /// How much of the caller's sound that was sent already another session may have to hear again, whatever happens next: an open or
+    /// unanswered turn from its beginning, and a little before whatever comes.
+    pub fn kept_ms(&self) -> u64 {
+        let margins = self.rules.margins;
+        let begun = self.turns.caller_speaks || self.committed_ms < self.turn_from_ms;
+        let unanswered = self.committed_ms > 0 && !self.turn_answered;
+        if !begun && !unanswered {
+            return margins.pre_roll_ms;
+        }
+        let sent_ms = self.heard_ms.saturating_sub(self.waiting_ms);
+        let since = sent_ms.saturating_sub(self.turn_from_ms);
+        since.clamp(margins.pre_roll_ms, margins.again_ms)
+    }
+
     /// The model heard more of an item than the caller did, and it cannot be shortened: it stands there in words.
     pub(super) fn tell_cut(&mut self, out: &mut Vec<Output>) {
         let note = "The caller cut in: they did not hear the end of what you said last.";

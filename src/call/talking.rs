@@ -8,6 +8,7 @@ use super::rules::GREETING_NOTE;
 use super::timers::Timer;
 use super::tools::ToolCall;
 use super::{Call, Output, Phase, words};
+use crate::audio::FRAME_MS;
 use crate::carrier::{self, Command as ToCarrier};
 use crate::realtime::{self, Code, Command as ToModel, Item, Loss};
 
@@ -222,7 +223,11 @@ impl Call {
             }
         }
         match self.playback.next_message_at() {
-            Some(at) => self.timers.set(Timer::Pace, at.max(self.now.plus(1))),
+            // The caller's next frame comes within so long and will do as an alarm; ours rings only when it does not.
+            Some(at) => {
+                let at = at.plus(FRAME_MS).min(self.playback.dry_at());
+                self.timers.set(Timer::Pace, at.max(self.now.plus(1)));
+            }
             None => self.timers.clear(Timer::Pace),
         }
         self.expect_goodbye_heard();

@@ -3,7 +3,7 @@
 //! The boot story, in the log: what was understood, what is odd about it, where it listens. On the way out: no new calls, a goodbye for
 //! each live one, and exit code 0.
 
-use super::{asked_to_stop, check, on_runtime};
+use super::{asked_to_stop, check, on_batching_runtime};
 use crate::app::{Server, Unstarted};
 use crate::config::{self, Settings};
 use crate::observe::log;
@@ -22,7 +22,7 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     };
     log::install(settings.log);
     tell(&settings);
-    let code = on_runtime(serve(settings));
+    let code = on_batching_runtime(settings.batching, serve(settings));
     log::flush();
     code
 }

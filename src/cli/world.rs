@@ -106,7 +106,9 @@ fn variable(key: &str) -> String {
             format!("model.main.{key}")
         }
         _ if key.starts_with("turn_detection.") => format!("model.main.{key}"),
-        "barge_in" | "lead" | "transcript" | "transcript_days" => format!("agent.desk.line.{key}"),
+        "barge_in" | "lead" | "coalesce" | "transcript" | "transcript_days" => {
+            format!("agent.desk.line.{key}")
+        }
         _ if SECTIONS.iter().any(|section| key.starts_with(section)) => key.to_string(),
         _ => format!("agent.desk.{key}"),
     };

@@ -36,6 +36,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tree::{Node, PREFIX, Place, Table, Value};
 
 /// Where the settings are when nobody says.
@@ -70,6 +71,8 @@ pub struct Settings {
     pub ledger: ledger::Settings,
     /// What opens the doors that are not the carriers'; `None`: one is made at start.
     pub admin_token: Option<Secret>,
+    /// How long frames may wait for those of other calls, when there are many.
+    pub batching: Duration,
     /// The prices everything above was computed with.
     pub prices: PriceBook,
     /// The file the settings were read from; `None`: the environment alone.
@@ -237,6 +240,7 @@ fn assemble(root: &Section<'_>, outside: &Outside<'_>, file: Option<&str>) -> Op
         budget,
         ledger,
         admin_token: server.admin_token,
+        batching: server.batching,
         prices,
         file: file.map(str::to_string),
         warnings: Vec::new(),

@@ -10,12 +10,14 @@ use crate::pricing::{Allowed, Prefix, PriceBook};
 use crate::units::{Secret, Usd};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 /// `[server]`.
 pub(super) struct Server {
     pub(super) listen: SocketAddr,
     pub(super) public_url: String,
     pub(super) admin_token: Option<Secret>,
+    pub(super) batching: Duration,
 }
 
 /// A token shorter than this can be guessed.
@@ -62,12 +64,20 @@ pub(super) fn server(section: &Section<'_>, outside: &Outside<'_>) -> Server {
             "RINGFENCE_ADMIN_TOKEN is shorter than {SHORT_TOKEN} characters and can be guessed"
         ));
     }
+    let batching = batching(section);
     section.finish();
     Server {
         listen: listen.unwrap_or(everywhere),
         public_url,
         admin_token,
+        batching,
     }
+}
+
+/// How long frames may wait for those of other calls, when there are many.
+fn batching(section: &Section<'_>) -> Duration {
+    let ways = [("1ms", Duration::from_millis(1)), ("off", Duration::ZERO)];
+    section.choice("batching", &ways).unwrap_or(ways[0].1)
 }
 
 pub(super) fn log(section: Section<'_>) -> LogFormat {

@@ -1,7 +1,7 @@
 //! Is it alive, does it take calls, and what does it measure?
 
 use super::{Health, is_admin};
-use crate::observe::dollars;
+use crate::observe::{dollars, path};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use metrics::gauge;
@@ -36,5 +36,5 @@ pub async fn metrics(
         return Err((StatusCode::UNAUTHORIZED, help));
     }
     gauge!("ringfence_reserved_usd").set(dollars(health.budget.reserved()));
-    Ok(health.metrics.render())
+    Ok(health.metrics.render() + &path::render())
 }

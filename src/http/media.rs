@@ -5,14 +5,23 @@
 
 use super::{Doors, as_arrived, why_forged};
 use crate::bridge::switchboard::{Kept, Opened};
-use crate::bridge::wire::is_too_large;
+use crate::bridge::wire::{is_too_large, limits};
 use crate::carrier::{Event, Garbled};
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, on};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 /// How long a stream may take to name its call.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -22,9 +31,6 @@ const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The largest frame: carriers send a few hundred bytes for 20 ms.
 const MAX_FRAME: usize = 64 * 1024;
-
-/// What a socket reads at a time. The library's default, 128 KB, is zeroed for every read and kept for every call.
-const READ_BUFFER: usize = 8 * 1024;
 
 /// "Done".
 const NORMAL: u16 = 1000;
@@ -36,12 +42,10 @@ const POLICY: u16 = 1008;
 pub async fn opened(
     State(doors): State<Arc<Doors>>,
     Path(token): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Response {
-    let signed = as_arrived(&method, &uri, &headers, &[], |request| {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let signed = as_arrived(method, uri, headers, &[], |request| {
         doors.carrier.handshake(request)
     });
     if let Err(forged) = signed {
@@ -49,9 +53,10 @@ pub async fn opened(
         tracing::warn!(event = "request.refused", door = "media", what, help);
         return StatusCode::FORBIDDEN.into_response();
     }
-    let Ok(upgrade) = upgrade else {
+    let Ok(accepted) = create_response_with_body(&request, Body::empty) else {
         return (StatusCode::UPGRADE_REQUIRED, "a WebSocket is expected here").into_response();
     };
+    let upgrade = on(&mut request);
     // A crowd that calls at the same moment names its calls within milliseconds; refusing one of them would cost its caller the call.
     let place = tokio::time::timeout(PLACE_PATIENCE, doors.pending.clone().acquire_owned()).await;
     let Ok(Ok(place)) = place else {
@@ -70,29 +75,37 @@ pub async fn opened(
         );
         return StatusCode::FORBIDDEN.into_response();
     };
-    upgrade
-        .read_buffer_size(READ_BUFFER)
-        .max_message_size(MAX_FRAME)
-        .max_frame_size(MAX_FRAME)
-        .on_upgrade(move |socket| async move {
+    tokio::spawn(async move {
+        if let Some(socket) = upgraded(upgrade).await {
             prove(&doors, socket, kept).await;
-            drop(place);
-        })
+        }
+        drop(place);
+    });
+    accepted
+}
+
+/// The bare connection, once the answer has left, as a WebSocket. What stood between, made for HTTP, has buffers of its own and would
+/// copy every frame once more.
+async fn upgraded(upgrade: OnUpgrade) -> Option<WebSocketStream<TcpStream>> {
+    let parts = downcast::<TokioIo<TcpStream>>(upgrade.await.ok()?).ok()?;
+    let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    let config = Some(limits(MAX_FRAME));
+    Some(WebSocketStream::from_partially_read(stream, read, Role::Server, config).await)
 }
 
 /// Reads until the stream names its call, and hands it over.
-async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
+async fn prove(doors: &Doors, mut socket: WebSocketStream<TcpStream>, kept: Kept) {
     let mut stream = doors.carrier.stream(&kept.carrier_call);
     let mut sound = Vec::new();
     let started = async {
         loop {
-            match socket.recv().await {
+            match socket.next().await {
                 Some(Ok(Message::Text(frame))) => match stream.read(&frame, &mut sound) {
                     Ok(Some(Event::Started)) => return Ok(()),
                     Ok(_) => {}
                     Err(Garbled(what)) => return Err(what),
                 },
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err("a binary frame"),
                 Some(Err(error)) if is_too_large(&error) => return Err("a frame over 64 KiB"),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
@@ -105,7 +118,7 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
         Ok(Ok(())) => {
             if let Err(Opened { mut socket, .. }) = kept.door.send(Opened { socket, stream }) {
                 let over = CloseFrame {
-                    code: NORMAL,
+                    code: NORMAL.into(),
                     reason: "the call is over".into(),
                 };
                 let _ = socket.send(Message::Close(Some(over))).await;
@@ -119,7 +132,7 @@ async fn prove(doors: &Doors, mut socket: WebSocket, kept: Kept) {
     tracing::warn!(event = "stream.refused", carrier_call, what);
     let _ = socket
         .send(Message::Close(Some(CloseFrame {
-            code: POLICY,
+            code: POLICY.into(),
             reason: what.into(),
         })))
         .await;

@@ -22,6 +22,7 @@ macro_rules! about_call {
 
 mod acts;
 pub mod log;
+pub mod path;
 
 use crate::call::record::{Ending, Fact, Summary, Turn, What};
 use crate::units::{CallId, Id, Usd};

@@ -89,6 +89,7 @@ pub fn random_rules(random: &mut Random) -> Rules {
             hold: random.chance(30),
             on_machine: random.pick(&[OnMachine::HangUp, OnMachine::Talk]),
             transcript: random.chance(30),
+            coalesce_ms: random.pick(&[0, 40, 100]),
         },
         renewal: Renewal {
             after_ms: random.chance(30).then(|| 1_000 + random.below(60_000)),

@@ -2,6 +2,7 @@
 
 use crate::rules::Random;
 use ringfence::audio::ear::{Heard, Hold};
+use ringfence::audio::level::Level;
 use ringfence::call::tools::{Outcome, ToolResult};
 use ringfence::call::{Input, Order, Output, Verdict};
 use ringfence::carrier::{self, Answerer, Mark};
@@ -252,9 +253,8 @@ impl World {
             }
             0..12 => Input::Wake,
             12..18 => Input::Standby(self.standby(random)),
-            18..20 => {
-                Input::Ear(random.pick(&[Heard::Speech, Heard::Quiet, Heard::Hold(Hold::Music)]))
-            }
+            18 => Input::Level(random.pick(&[Level::Silent, Level::Sounding])),
+            19 => Input::Ear(random.pick(&[Heard::Speech, Heard::Quiet, Heard::Hold(Hold::Music)])),
             20..23 => Input::Tool(self.tool_result(random)),
             23..52 => Input::Carrier(self.carrier(random)),
             _ => Input::Realtime(self.realtime(random)),

@@ -301,3 +301,73 @@ fn a_machine_that_answers_before_the_model_is_there_is_told_of_with_the_greeting
         "{told}"
     );
 }
+
+/// What an agent tells its model whose silence is sent on 100 ms at a time, from the moment that both sides are ready.
+fn coalesced(script: &str) -> Vec<String> {
+    let manner = Manner {
+        coalesce_ms: 100,
+        ..Manner::default()
+    };
+    let told = play(
+        Rules { manner, ..rules() },
+        cents(100),
+        &format!(
+            "
+        0.1  carrier   started
+        0.2  realtime  ready
+        {script}"
+        ),
+    );
+    let appends = told.lines().filter(|line| line.contains("append"));
+    appends
+        .map(|line| line.replace("realtime  append ", ""))
+        .collect()
+}
+
+/// Frames of 20 ms, from this moment until that one, in milliseconds.
+fn frames(from_ms: u64, until_ms: u64) -> String {
+    let at = (from_ms..until_ms).step_by(20);
+    at.map(|ms| format!("{}.{:03} carrier heard 0.02s\n", ms / 1000, ms % 1000))
+        .collect()
+}
+
+#[test]
+fn a_second_of_silence_is_sent_on_as_it_comes_and_what_follows_in_longer_pieces() {
+    let told = coalesced(&format!("1.0 level silent\n{}", frames(1_000, 2_400)));
+    let (at_once, together) = told.split_at(49);
+    assert!(
+        at_once.iter().all(|line| line.ends_with(" 20ms")),
+        "{told:?}"
+    );
+    assert!(
+        together.iter().all(|line| line.ends_with(" 100ms")),
+        "{told:?}"
+    );
+    assert_eq!(together.len(), 4, "{told:?}");
+}
+
+#[test]
+fn the_first_sound_takes_all_that_waits_with_it() {
+    let told = coalesced(&format!(
+        "1.0 level silent\n{}2.240 carrier heard 0.02s\n2.240 level sounding\n{}",
+        frames(1_000, 2_240),
+        frames(2_260, 2_300)
+    ));
+    let last: Vec<&str> = told[told.len() - 3..].iter().map(|line| &**line).collect();
+    assert_eq!(last, ["2.24   80ms", "2.26   20ms", "2.28   20ms"]);
+}
+
+#[test]
+fn while_the_provider_hears_the_caller_its_clock_is_the_sound_and_nothing_waits() {
+    let told = coalesced(&format!(
+        "1.0 level silent\n{}2.240 realtime caller-spoke\n{}",
+        frames(1_000, 2_240),
+        frames(2_260, 3_000)
+    ));
+    let after = told.iter().skip_while(|line| !line.starts_with("2.26"));
+    assert!(
+        after.clone().skip(1).all(|line| line.ends_with(" 20ms")),
+        "{told:?}"
+    );
+    assert_eq!(after.count(), 37);
+}

@@ -1,6 +1,7 @@
 //! Calls written as text: what happens, a line each, and what comes of it, a line each.
 
 use crate::audio::ear::{Heard, Hold};
+use crate::audio::level::Level;
 use crate::call::invariants::Checker;
 use crate::call::record::What;
 use crate::call::rules::{Abilities, Cap, Edge, Manner, Margins, Renewal, Rules};
@@ -207,6 +208,10 @@ fn read(line: &str) -> Vec<Input> {
             "speech" => Heard::Speech,
             "quiet" => Heard::Quiet,
             _ => Heard::Hold(Hold::Music),
+        })],
+        "level" => vec![Input::Level(match words[1] {
+            "silent" => Level::Silent,
+            _ => Level::Sounding,
         })],
         "tool" => vec![Input::Tool(ToolResult {
             tool_call: words[1].into(),

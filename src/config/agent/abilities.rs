@@ -156,8 +156,19 @@ pub(super) fn manner(
         hold: section.flag("hold").unwrap_or(false),
         on_machine,
         transcript: keeps != Keeping::Nothing,
+        coalesce_ms: coalesce(section),
     };
     (lead, manner)
+}
+
+/// How much of a silent caller's silence is sent on at a time.
+fn coalesce(section: &Section<'_>) -> u64 {
+    let coalesce = section.time("coalesce").unwrap_or(100);
+    if coalesce > 100 {
+        let fix = "write \"100ms\", or \"0ms\" to send every frame as it comes";
+        section.mistake("coalesce", "must be at most 100ms", fix);
+    }
+    coalesce
 }
 
 /// Who keeps what was said, and for how long.
