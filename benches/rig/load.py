@@ -10,7 +10,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from rig.machine import LIBC, DIE_WITH_PARENT, LOAD_CORE, Failed
+from rig.machine import LOAD_CORE, Failed, settle
 from rig.systems import SECRETS
 
 SELF_LATE_US = 5000  # the load's own p99: beyond it, a row is not to be trusted
@@ -43,7 +43,7 @@ class Load:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **SECRETS},
-            preexec_fn=lambda: (os.sched_setaffinity(0, {LOAD_CORE}), LIBC.prctl(DIE_WITH_PARENT, 9)),
+            preexec_fn=lambda: settle(LOAD_CORE),
         )
         try:
             said, complaints = child.communicate(timeout=self.bound(calls))
@@ -90,6 +90,7 @@ def summary(report):
         "self_late_us": part(report, "self_late_us", "p99"),
         "heard_up": up.get("arrived", 0),
         "heard_down": down.get("arrived", 0),
+        "sent": up.get("sent", 0) + down.get("sent", 0),
         "lost": up.get("lost", 0) + down.get("lost", 0),
         "late": up.get("late", 0) + down.get("late", 0),
         "broken_calls": sum(endings.get(name, 0) for name in ("refused", "lost")),

@@ -57,6 +57,7 @@ def row(system, calls, group, reference):
         "ratio_least": min(ratios, default=None),
         "ratio_most": max(ratios, default=None),
         "self_late_rounds": sum((record["self_late_us"] or 0) > SELF_LATE_US for record in good),
+        "sent": sum(record["sent"] for record in good),
         "lost": sum(record["lost"] for record in good),
         "late": sum(record["late"] for record in good),
         "broken_calls": sum(record["broken_calls"] for record in good),
@@ -94,6 +95,8 @@ def remark(row):
         said.append("load late: do not trust")
     elif row["self_late_rounds"]:
         said.append(f"load late in {row['self_late_rounds']} of {row['rounds']}")
+    if (row["lost"] + row["late"]) * 100 > row["sent"]:
+        said.append("overwhelmed")
     if row["broken_calls"]:
         said.append(f"{row['broken_calls']} calls refused or lost")
     if row["violations"]:
