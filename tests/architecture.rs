@@ -45,6 +45,7 @@ fn complaints(name: &str) -> Vec<String> {
         "idea" | "file length" | "function length" | "unfinished"
     ) {
         files.extend(Source::all("tests"));
+        files.extend(Source::all("benches"));
     }
     let excused = |said: &String| {
         EXCUSED

@@ -8,7 +8,9 @@
 //! Going up, two of three inputs of the filter would be zeros; going down, two of three outputs would be thrown away.
 //! Neither is computed: the taps are dealt to three phases of 32, each a filter at 8 kHz. The inner loop runs over
 //! neighbouring outputs, not over the taps of one output, so that it fills vector registers without re-ordering a sum;
-//! each output is therefore the same number however the stream was cut into pieces.
+//! each output is therefore the same number however the stream was cut into pieces. It is compiled twice, once for
+//! registers of 256 bits, and which one runs is decided on the processor it runs on ([`widest`]): the same sums in the same
+//! order, and so the same numbers on both.
 
 /// How many samples at 24 kHz belong to one at 8 kHz.
 const RATIO: usize = 3;
@@ -112,7 +114,7 @@ const fn bessel(quarter_square: f64) -> f64 {
 }
 
 /// Adds one phase's share to a block of neighbouring outputs.
-#[inline]
+#[inline(always)]
 fn add_phase(sums: &mut [f32; LANES], taps: &[f32; PHASE_TAPS], history: &[f32; SPAN]) {
     for (age, tap) in taps.iter().enumerate() {
         for (sum, sample) in sums.iter_mut().zip(&history[age..age + LANES]) {
@@ -122,11 +124,33 @@ fn add_phase(sums: &mut [f32; LANES], taps: &[f32; PHASE_TAPS], history: &[f32; 
 }
 
 /// The nearest sample; what is louder than a sample can be is cut.
-#[inline]
+#[inline(always)]
 pub(super) fn round(x: f32) -> i16 {
     // Adding 1.5 * 2^23 leaves no bits for a fraction, so the addition rounds to the nearest whole number and the low 16
     // bits of the sum are that number: without the call that rounding costs on a processor with SSE2 only.
     (x.clamp(-32768.0, 32767.0) + 12_582_912.0).to_bits() as i16
+}
+
+/// Rounds a block.
+#[inline(always)]
+fn round_all(sums: &[f32; LANES], samples: &mut [i16; LANES]) {
+    for (sample, &sum) in samples.iter_mut().zip(sums) {
+        *sample = round(sum);
+    }
+}
+
+/// Does this with the widest registers that the processor has. What it calls must be inlined, or is compiled for none of them.
+#[inline(always)]
+fn widest(work: impl FnOnce()) {
+    struct Work<F>(F);
+    impl<F: FnOnce()> pulp::NullaryFnOnce for Work<F> {
+        type Output = ();
+        #[inline(always)]
+        fn call(self) {
+            (self.0)();
+        }
+    }
+    pulp::Arch::new().dispatch(Work(work));
 }
 
 /// 8 kHz to 24 kHz: three samples out for each one in, at once.
@@ -149,20 +173,29 @@ impl Up {
 
     /// Appends three samples for each of these.
     pub fn push(&mut self, samples: &[i16], out: &mut Vec<i16>) {
+        widest(
+            #[inline(always)]
+            || self.run(samples, out),
+        );
+    }
+
+    #[inline(always)]
+    fn run(&mut self, samples: &[i16], out: &mut Vec<i16>) {
         out.reserve(samples.len() * RATIO);
         for block in samples.chunks(LANES) {
             for (place, &sample) in self.history[PAST..].iter_mut().zip(block) {
                 *place = f32::from(sample);
             }
             // A short block leaves old samples behind itself: they only reach outputs that are not taken.
-            let [first, second, third] = UP.each_ref().map(|taps| {
+            let mut phases = [[0; LANES]; RATIO];
+            for (made, taps) in phases.iter_mut().zip(&UP) {
                 let mut sums = [0.0; LANES];
                 add_phase(&mut sums, taps, &self.history);
-                sums.map(round)
-            });
+                round_all(&sums, made);
+            }
             let mut made = [0; RATIO * LANES];
             for (i, three) in made.as_chunks_mut::<RATIO>().0.iter_mut().enumerate() {
-                *three = [first[i], second[i], third[i]];
+                *three = phases.each_ref().map(|phase| phase[i]);
             }
             out.extend_from_slice(&made[..RATIO * block.len()]);
             self.history.copy_within(block.len()..block.len() + PAST, 0);
@@ -209,7 +242,15 @@ impl Down {
     }
 
     /// Appends one sample for each three, those of earlier pushes included.
-    pub fn push(&mut self, mut samples: &[i16], out: &mut Vec<i16>) {
+    pub fn push(&mut self, samples: &[i16], out: &mut Vec<i16>) {
+        widest(
+            #[inline(always)]
+            || self.run(samples, out),
+        );
+    }
+
+    #[inline(always)]
+    fn run(&mut self, mut samples: &[i16], out: &mut Vec<i16>) {
         out.reserve((self.collected + samples.len()) / RATIO);
         while !samples.is_empty() {
             let room = &mut self.block[self.collected..];
@@ -217,25 +258,31 @@ impl Down {
             room[..now.len()].copy_from_slice(now);
             self.collected += now.len();
             samples = later;
-            self.run(out);
+            self.turn(out);
         }
     }
 
     /// Turns the whole threes of the block into outputs and keeps what is left over.
-    fn run(&mut self, out: &mut Vec<i16>) {
+    #[inline(always)]
+    fn turn(&mut self, out: &mut Vec<i16>) {
         let threes = self.collected / RATIO;
         let whole = threes * RATIO;
-        let [first, second, third] = &mut self.history;
-        for (i, three) in self.block.as_chunks::<RATIO>().0.iter().enumerate() {
-            first[PAST + i] = f32::from(three[0]);
-            second[PAST + i] = f32::from(three[1]);
-            third[PAST + i] = f32::from(three[2]);
+        // Converted as they lie, many at once; what is dealt out then is of one size with where it goes.
+        let mut block = [0.0; RATIO * LANES];
+        for (place, &sample) in block.iter_mut().zip(&self.block) {
+            *place = f32::from(sample);
+        }
+        let [first, second, third] = self.history.each_mut().map(|history| &mut history[PAST..]);
+        for (i, &three) in block.as_chunks::<RATIO>().0.iter().enumerate() {
+            [first[i], second[i], third[i]] = three;
         }
         let mut sums = [0.0; LANES];
         for (history, taps) in self.history.iter().zip(&DOWN) {
             add_phase(&mut sums, taps, history);
         }
-        out.extend_from_slice(&sums.map(round)[..threes]);
+        let mut made = [0; LANES];
+        round_all(&sums, &mut made);
+        out.extend_from_slice(&made[..threes]);
         for history in &mut self.history {
             history.copy_within(threes..threes + PAST, 0);
         }
@@ -384,6 +431,26 @@ mod tests {
             let source = (n - Up::DELAY) / RATIO;
             if (3..7).contains(&(source % 10)) {
                 assert_eq!(s > 0, square[source] > 0, "at {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_widest_registers_make_the_same_numbers() {
+        let mut sound = tone(700.0, 8000.0, 4000);
+        sound
+            .iter_mut()
+            .step_by(7)
+            .for_each(|s| *s = s.wrapping_mul(31));
+        let (mut ups, mut downs) = ([Up::new(), Up::new()], [Down::new(), Down::new()]);
+        for length in [1, 2, 3, 31, 32, 33, 160, 480, 1000] {
+            for piece in sound.chunks(length) {
+                let (mut wide, mut narrow) = (Vec::new(), Vec::new());
+                ups[0].push(piece, &mut wide);
+                ups[1].run(piece, &mut narrow);
+                downs[0].push(piece, &mut wide);
+                downs[1].run(piece, &mut narrow);
+                assert_eq!(wide, narrow);
             }
         }
     }

@@ -102,7 +102,7 @@ impl Call {
             out.push(Output::Budget(Ask::TopUp(more)));
             self.timers.set(Timer::Verdict, self.now.plus(VERDICT_MS));
         }
-        if !self.fits(Usd::ZERO) {
+        if used > self.allowance.limit() {
             return self.wrap_up(self.money_cause(), out);
         }
         let last_grant =

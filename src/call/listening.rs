@@ -32,19 +32,32 @@ pub struct Listening {
     /// Sound that an item may hold beyond what was sent since the last one: what the provider keeps from before speech, and what
     /// was under way when we learnt that an item was complete.
     padding_ms: u64,
+    /// Kept for an item whose beginning was heard as the end of an earlier one, which is transcribed twice. It is asked for after
+    /// every input, and so is the next; neither ever changes.
+    spare: Usd,
+    /// What an item adds that has no share of its own: what it holds of the sound before it, and what it is rounded up by.
+    one_apart: Usd,
 }
 
 impl Listening {
     /// Nothing is sent yet. `prefix_padding_ms`: what the provider keeps from before speech; no price: nobody transcribes.
     pub fn new(price: Option<TranscriptionPrice>, prefix_padding_ms: u64) -> Self {
+        let padding_ms = prefix_padding_ms + IN_FLIGHT_MS;
+        let bound = |ms| price.map_or(Usd::ZERO, |price| price.bound(ms));
+        let rounding_ms = match price {
+            Some(TranscriptionPrice::PerMinute(_)) => ROUNDING_MS,
+            Some(TranscriptionPrice::Tokens { .. }) | None => 0,
+        };
         Listening {
             price,
+            spare: bound(padding_ms),
+            one_apart: bound(padding_ms + rounding_ms),
             loose_ms: 0,
             untold: Vec::new(),
             more_items: 0,
             apart: Vec::new(),
             after_ms: 0,
-            padding_ms: prefix_padding_ms + IN_FLIGHT_MS,
+            padding_ms,
         }
     }
 
@@ -65,7 +78,7 @@ impl Listening {
 
     /// The most that may be owed for what was sent and not told, with `more_ms` besides.
     pub fn bound(&self, more_ms: u64) -> Usd {
-        self.untold_bound(more_ms).plus(self.spare())
+        self.untold_bound(more_ms).plus(self.spare)
     }
 
     /// What a second more costs at most.
@@ -113,13 +126,14 @@ impl Listening {
 
     /// What sending `ms` more of the caller's sound commits, all at once.
     pub fn forwarding(&self, ms: u64) -> Usd {
-        let items = self.one_apart().times(more_items(ms));
+        let items = self.one_apart.times(more_items(ms));
         self.streaming(ms).plus(items)
     }
 
     /// What sending `ms` more of the caller's sound commits, bit by bit.
     pub fn streaming(&self, ms: u64) -> Usd {
-        self.untold_bound(ms).less(self.untold_bound(0))
+        let longer = self.telling(self.loose_ms.saturating_add(ms));
+        longer.less(self.telling(self.loose_ms))
     }
 
     /// Caller sound was sent.
@@ -197,15 +211,7 @@ impl Listening {
         let apart = self.more_items.saturating_add(self.apart.len() as u64);
         untold
             .plus(self.telling(self.loose_ms.saturating_add(more_ms)))
-            .plus(self.one_apart().times(apart))
-    }
-
-    /// What an item adds that has no share of its own: what it holds of the sound before it, and what it is rounded up by.
-    fn one_apart(&self) -> Usd {
-        self.price.map_or(Usd::ZERO, |price| match price {
-            TranscriptionPrice::Tokens { .. } => price.bound(self.padding_ms),
-            TranscriptionPrice::PerMinute(_) => price.bound(self.padding_ms + ROUNDING_MS),
-        })
+            .plus(self.one_apart.times(apart))
     }
 
     /// The most that transcribing an item out of this much new sound can cost.
@@ -214,12 +220,6 @@ impl Listening {
             Some(price) if ms > 0 => price.bound(ms.saturating_add(self.padding_ms)),
             Some(_) | None => Usd::ZERO,
         }
-    }
-
-    /// Kept for an item whose beginning was heard as the end of an earlier one, which is transcribed twice.
-    fn spare(&self) -> Usd {
-        self.price
-            .map_or(Usd::ZERO, |price| price.bound(self.padding_ms))
     }
 }
 

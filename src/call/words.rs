@@ -342,7 +342,9 @@ impl Words {
 
     /// Nobody keeps a transcript.
     pub fn untold(&mut self) {
-        for known in &mut self.utterances {
+        // Asked after every input: only what is new since the last time is looked at.
+        let new = self.utterances.iter_mut().rev();
+        for known in new.take_while(|known| !known.is_told) {
             known.is_told = true;
         }
     }

@@ -2,6 +2,7 @@
 
 use super::house::{House, plan, says_and_hangs_up};
 use super::sound::{FRAME, correlation, find, rms, through_telephone};
+use ringfence::observe::path;
 use ringfence::sim::phone::report::Report;
 use ringfence::sim::voice::speech;
 
@@ -47,6 +48,25 @@ async fn fifty_calls_at_once_lose_no_frame_and_hear_nobody_else() {
     house.books_agree().await;
     assert_eq!(house.world.model.sessions(), CALLS as u64);
     assert_eq!(house.world.stop().await, 0);
+    the_path_was_measured();
+}
+
+/// The metrics of the sound's path know of these calls, and of no memory that they have left behind.
+fn the_path_was_measured() {
+    let text = path::render();
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+        line.trim().parse().expect("a number")
+    };
+    for direction in ["up", "down"] {
+        let of = |name: &str| value(&format!("ringfence_{name}{{direction=\"{direction}\"}}"));
+        assert!(of("added_latency_seconds_count") > 1_000.0, "{text}");
+        assert!(of("messages_total") > 1_000.0, "{text}");
+    }
+    let said_s = value("ringfence_sound_seconds_total{direction=\"up\"}");
+    assert!(said_s > CALLS as f64 * 5.0, "{said_s} s of sound");
+    assert_eq!(value("ringfence_call_memory_bytes"), 0.0);
 }
 
 fn hears_itself_alone(number: usize, report: &Report, voices: &[Vec<i16>]) {

@@ -6,6 +6,7 @@
 
 use crate::audio::Format;
 use crate::carrier::{Command, Event, Garbled, Id, Mark, Stream};
+use crate::plain::{Plain, keep};
 use base64_simd::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
@@ -155,6 +156,14 @@ impl Stream for Media {
         if frame.len() > LONGEST_FRAME {
             return Err(Garbled("a frame over 64 KiB"));
         }
+        if self.started.is_some()
+            && let Some(usual) = Usual::of(frame)
+        {
+            return match usual {
+                Usual::Media(heard) => self.hear(&heard, sound),
+                Usual::Mark(name) => Ok(Mark::parse(name).map(Event::Played)),
+            };
+        }
         let frame: Frame = match serde_json::from_str(frame) {
             Ok(frame) => frame,
             Err(_) => return stranger(frame),
@@ -207,6 +216,48 @@ impl Stream for Media {
             | Command::LastWords(_)
             | Command::Transfer(_)
             | Command::Close => {}
+        }
+    }
+}
+
+/// What comes all the time, as long as nothing in it is odd.
+enum Usual<'a> {
+    Media(Heard<'a>),
+    /// A mark's name.
+    Mark(&'a str),
+}
+
+impl<'a> Usual<'a> {
+    /// `None`: the frame is something else, or odd, and has to be parsed.
+    fn of(frame: &'a str) -> Option<Usual<'a>> {
+        let (mut event, mut stream, mut name) = (None, None, None);
+        let (mut track, mut timestamp, mut payload) = (None, None, None);
+        Plain::read(frame, |field, value| match field {
+            "event" => keep(&mut event, value.string()?),
+            "streamSid" => keep(&mut stream, value.string()?),
+            "media" if event == Some("media") => value.object(|field, value| match field {
+                "track" => keep(&mut track, value.string()?),
+                "timestamp" => keep(&mut timestamp, value.number()?),
+                "payload" => keep(&mut payload, value.string()?),
+                _ => value.skip(),
+            }),
+            "mark" if event == Some("mark") => value.object(|field, value| match field {
+                "name" => keep(&mut name, value.string()?),
+                _ => value.skip(),
+            }),
+            // Each has a shape of its own.
+            "media" | "start" | "dtmf" | "mark" => None,
+            _ => value.skip(),
+        })?;
+        let text = |text| Text(Cow::Borrowed(text));
+        match event {
+            Some("media") => Some(Usual::Media(Heard {
+                track: track.map(text),
+                timestamp: timestamp.map(Number),
+                payload: text(payload?),
+            })),
+            Some("mark") => name.map(Usual::Mark),
+            _ => None,
         }
     }
 }

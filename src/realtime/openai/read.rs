@@ -1,11 +1,13 @@
 //! Events of the wire, read into the few that a call must know.
 //!
 //! One pass finds the fields, and each is read when it is wanted. An event, a field or a value that is new to us is not an error:
-//! only a frame that is no event at all is, and sound that cannot be decoded.
+//! only a frame that is no event at all is, and sound that cannot be decoded. Deltas, which are nearly all that comes, have a reader of
+//! their own ([`Delta`]); one that is odd in any way is read like everything else.
 
 use super::errors::ProviderError;
 use super::raw::{self, Raw};
 use super::{LastWords, OpenAi, usage};
+use crate::plain::{Plain, keep};
 use crate::realtime::{Code, Event, Garbled, Gravity, Status};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -88,6 +90,39 @@ struct Metadata<'a> {
     nonce: Raw<'a>,
 }
 
+/// A piece of something: what nearly every frame is, as long as nothing in it is odd.
+struct Delta<'a> {
+    kind: &'a str,
+    response: &'a str,
+    item: &'a str,
+    piece: &'a str,
+}
+
+impl<'a> Delta<'a> {
+    /// `None`: the frame is something else, or odd, and has to be parsed.
+    fn of(frame: &'a str) -> Option<Delta<'a>> {
+        let (mut kind, mut response, mut item, mut piece) = (None, None, None, None);
+        Plain::read(frame, |name, value| match name {
+            "type" => {
+                let name = value.string().filter(|name| name.ends_with(".delta"))?;
+                keep(&mut kind, name)
+            }
+            "response_id" => keep(&mut response, value.string()?),
+            "item_id" => keep(&mut item, value.string()?),
+            "delta" => keep(&mut piece, value.string()?),
+            // Fields of other events, of which there may be one at the most.
+            "transcript" | "usage" | "session" | "item" | "response" | "error" => None,
+            _ => value.skip(),
+        })?;
+        Some(Delta {
+            kind: kind?,
+            response: response?,
+            item: item?,
+            piece: piece?,
+        })
+    }
+}
+
 impl OpenAi {
     pub(super) fn read_frame(
         &mut self,
@@ -95,6 +130,9 @@ impl OpenAi {
         sound: &mut Vec<u8>,
     ) -> Result<Option<Event>, Garbled> {
         const GARBLED: Garbled = Garbled("a frame that is not a JSON object with a type");
+        if let Some(delta) = Delta::of(frame) {
+            return self.delta(&delta, sound);
+        }
         if !frame.trim_ascii_start().starts_with('{') {
             return Err(GARBLED);
         }
@@ -158,10 +196,39 @@ impl OpenAi {
         }))
     }
 
+    /// A delta that is plain.
+    fn delta(&mut self, delta: &Delta<'_>, sound: &mut Vec<u8>) -> Result<Option<Event>, Garbled> {
+        match (self.shape.event)(delta.kind) {
+            "response.output_audio.delta" => {
+                let Delta {
+                    response,
+                    item,
+                    piece,
+                    ..
+                } = delta;
+                self.sounds.read(response, item, piece, sound).map(Some)
+            }
+            "response.output_audio_transcript.delta" => {
+                let (response, item) = self.sounds.names(delta.response, delta.item);
+                let text = delta.piece.to_string();
+                Ok(Some(Event::Saying {
+                    response,
+                    item,
+                    text,
+                }))
+            }
+            // Of arguments, and of what we never asked for.
+            _ => Ok(None),
+        }
+    }
+
+    /// Sound that is escaped, or beside fields that are odd.
     fn spoke(&mut self, frame: &Frame<'_>, sound: &mut Vec<u8>) -> Result<Option<Event>, Garbled> {
+        let base64 = raw::text(frame.delta).ok_or(Garbled("a delta without sound"))?;
+        let response = raw::text(frame.response_id).unwrap_or_default();
+        let item = raw::text(frame.item_id).unwrap_or_default();
         let sounds = &mut self.sounds;
-        let event = sounds.read(frame.response_id, frame.item_id, frame.delta, sound);
-        event.map(Some)
+        sounds.read(&response, &item, &base64, sound).map(Some)
     }
 
     /// A response that is over. A report that is not to be relied on is none, and the response stays charged at its bound.

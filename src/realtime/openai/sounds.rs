@@ -1,9 +1,9 @@
 //! How much sound of each item has come.
 //!
 //! Sound is most of what comes, faster than anybody can hear it. What was generated of an item bounds what can be heard and
-//! truncated of it, so its bytes are counted here, where they are decoded, straight from where they lie in the frame.
+//! truncated of it, so its bytes are counted here, where they are decoded, straight from where they lie in the frame. Sound and words
+//! come in pieces that all repeat whose they are, so the names are kept here as well.
 
-use super::raw::{self, Raw};
 use crate::audio::Format;
 use crate::realtime::{Event, Garbled};
 use crate::units::Id;
@@ -33,15 +33,15 @@ impl Sounds {
         }
     }
 
-    /// Appends the sound of one delta to `sound`, and tells how much of its item has come.
+    /// Appends the sound of one delta, which is base64, to `sound`, and tells how much of its item has come.
     pub(super) fn read(
         &mut self,
-        response: Raw<'_>,
-        item: Raw<'_>,
-        delta: Raw<'_>,
+        response: &str,
+        item: &str,
+        base64: &str,
         sound: &mut Vec<u8>,
     ) -> Result<Event, Garbled> {
-        let bytes = decode(delta, sound)?;
+        let bytes = decode(base64, sound)?;
         let format = self.format;
         let entry = self.entry(response, item);
         entry.bytes = entry.bytes.saturating_add(bytes);
@@ -52,19 +52,22 @@ impl Sounds {
         })
     }
 
-    fn entry(&mut self, response: Raw<'_>, item: Raw<'_>) -> &mut ItemSound {
-        let name = raw::text(item).unwrap_or_default();
-        let response_name = raw::text(response).unwrap_or_default();
-        let is_it = |known: &ItemSound| {
-            known.item.as_str() == name && known.response.as_str() == response_name
-        };
+    /// The names of a response and its item. They come with each piece of it and are copied the first time only.
+    pub(super) fn names(&mut self, response: &str, item: &str) -> (Id, Id) {
+        let entry = self.entry(response, item);
+        (entry.response.clone(), entry.item.clone())
+    }
+
+    fn entry(&mut self, response: &str, item: &str) -> &mut ItemSound {
+        let is_it =
+            |known: &ItemSound| known.item.as_str() == item && known.response.as_str() == response;
         let at = self.items.iter().rposition(is_it).unwrap_or_else(|| {
             if self.items.len() == Self::LATEST {
                 self.items.remove(0);
             }
             self.items.push(ItemSound {
-                item: Id::from(&*name),
-                response: Id::from(&*response_name),
+                item: Id::from(item),
+                response: Id::from(response),
                 bytes: 0,
             });
             self.items.len() - 1
@@ -73,10 +76,9 @@ impl Sounds {
     }
 }
 
-/// Appends the sound that the field holds to `sound` and tells how many bytes it was.
-fn decode(field: Raw<'_>, sound: &mut Vec<u8>) -> Result<u64, Garbled> {
+/// Appends the sound that these characters stand for to `sound` and tells how many bytes it was.
+fn decode(base64: &str, sound: &mut Vec<u8>) -> Result<u64, Garbled> {
     let before = sound.len();
-    let base64 = raw::text(field).ok_or(Garbled("a delta without sound"))?;
     // `decode_append` reserves no more than it needs, and a buffer that grows by that is copied every time.
     sound.reserve(base64.len() / 4 * 3);
     if STANDARD.decode_append(base64.as_bytes(), sound).is_err() {
