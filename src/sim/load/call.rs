@@ -3,17 +3,17 @@
 //! It does what [`crate::sim::phone`] does and as little else as possible: what the agent says is not kept, only its
 //! stamps are read, and what the caller says is stamped silence.
 
-use super::code::{Code, Ear, Found, NOBODY};
+use super::code::{Code, Ear};
 use super::figures::Ending;
 use super::hall::{Hall, Task};
+use super::hostile::Manner;
 use super::http::Message;
 use super::line::{Line, Room};
 use super::target::{Scheme, Target};
-use super::text::{push_number, string_after};
+use super::text::push_number;
 use super::webhook::{Web, Wish};
 use super::websocket::{self, Kind};
 use super::{FRAME_US, TURN_US, token};
-use base64_simd::STANDARD;
 use std::collections::VecDeque;
 
 /// How far a call has come.
@@ -37,10 +37,10 @@ pub enum Stage {
 
 /// How long a server may take to answer or to open a stream.
 const PATIENCE_US: u64 = 15_000_000;
+/// Between two calls of somebody who means no good.
+const AGAIN_US: u64 = 3_000_000;
 /// The caller listens first: to a greeting, if there is one.
 const LISTENS_US: u64 = 2_500_000;
-/// A microsecond of mu-law is this part of a byte.
-const US_PER_BYTE: u64 = 125;
 
 /// A caller.
 #[derive(Debug)]
@@ -52,24 +52,25 @@ pub struct Call {
     pub(super) stage: Stage,
     pub(super) ending: Option<Ending>,
     pub(super) web: Web,
-    stream: Option<Line>,
+    manner: Manner,
+    /// How often it has called.
+    attempt: u32,
+    pub(super) stream: Option<Line>,
     /// A message that has not come whole.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     begun_us: u64,
     pub(super) opened_us: u64,
     parameters: Vec<(String, String)>,
-    sequence: u64,
+    pub(super) sequence: u64,
     frames: u64,
     /// Where in a turn of talk it is when the load begins.
     phase_us: u64,
-    /// Frames of speech that are still to be said.
-    to_say: u64,
-    has_spoken: bool,
-    has_heard: bool,
-    ear: Ear,
+    pub(super) has_spoken: bool,
+    pub(super) has_heard: bool,
+    pub(super) ear: Ear,
     /// When everything that came will have been played.
-    played_us: u64,
-    marks: VecDeque<(u64, Vec<u8>)>,
+    pub(super) played_us: u64,
+    pub(super) marks: VecDeque<(u64, Vec<u8>)>,
 }
 
 impl Call {
@@ -85,12 +86,14 @@ impl Call {
         let number = hall.run.wrapping_add(place) % 10_000_000;
         Call {
             index,
-            sid: format!("CA{:024x}{index:08x}", hall.run),
-            stream_sid: format!("MZ{:024x}{index:08x}", hall.run),
+            sid: format!("CA{:016x}{:08x}{index:08x}", hall.run, 0),
+            stream_sid: format!("MZ{:016x}{:08x}{index:08x}", hall.run, 0),
             from: format!("+1415{number:07}"),
             stage: Stage::Waiting,
             ending: None,
             web: Web::default(),
+            manner: Manner::of(&hall.plan, index as u16),
+            attempt: 0,
             stream: None,
             partial: Vec::new(),
             begun_us: 0,
@@ -99,12 +102,37 @@ impl Call {
             sequence: 0,
             frames: 0,
             phase_us: shuffled * TURN_US / calls,
-            to_say: 0,
             has_spoken: false,
             has_heard: false,
             ear: Ear::default(),
             played_us: 0,
             marks: VecDeque::new(),
+        }
+    }
+
+    /// Whether its figures count.
+    pub fn is_honest(&self) -> bool {
+        self.manner == Manner::Honest
+    }
+
+    /// Somebody who means no good calls again when a call is over.
+    pub fn begin_again(&mut self, hall: &mut Hall) {
+        let is_early = hall.now_us() < self.begun_us + AGAIN_US;
+        if self.is_honest() || self.stage != Stage::Over || is_early {
+            return;
+        }
+        let (index, attempt) = (self.index, self.attempt + 1);
+        *self = Call::new(index, hall);
+        self.attempt = attempt;
+        self.sid = format!("CA{:016x}{attempt:08x}{index:08x}", hall.run);
+        self.stream_sid = format!("MZ{:016x}{attempt:08x}{index:08x}", hall.run);
+        self.begin(hall);
+    }
+
+    /// The server did what a carrier complains of; what it does to those who mean no good is its own affair.
+    pub(super) fn violated(&self, hall: &mut Hall, what: impl FnOnce() -> String) {
+        if self.is_honest() {
+            hall.tally.violated(what);
         }
     }
 
@@ -136,7 +164,7 @@ impl Call {
                 self.open(hall, &target, Some(signature));
             }
             Err(unfit) => {
-                hall.tally.violated(|| unfit.to_string());
+                self.violated(hall, || unfit.to_string());
                 self.end(hall, Ending::Refused);
             }
         }
@@ -156,7 +184,7 @@ impl Call {
         let mut line = match line {
             Ok(line) => line,
             Err(why) => {
-                hall.tally.violated(|| why);
+                self.violated(hall, || why);
                 return self.end(hall, Ending::Refused);
             }
         };
@@ -178,7 +206,7 @@ impl Call {
             return;
         };
         line.flush();
-        loop {
+        while self.manner.reads(self.frames) {
             let came = line.fill(room);
             let mut at = 0;
             if self.stage == Stage::Opening {
@@ -199,8 +227,7 @@ impl Call {
                     }
                     Ok(None) => break,
                     Err(websocket::Broken) => {
-                        hall.tally
-                            .violated(|| "a frame that is no WebSocket".to_owned());
+                        self.violated(hall, || "a frame that is no WebSocket".to_owned());
                         return self.left(hall, line, Ending::Lost);
                     }
                 }
@@ -225,7 +252,9 @@ impl Call {
         let now_us = hall.now_us();
         self.stage = Stage::Live;
         self.opened_us = now_us;
-        hall.tally.setup.note(now_us - self.begun_us);
+        if self.is_honest() {
+            hall.tally.setup.note(now_us - self.begun_us);
+        }
         let custom: serde_json::Map<_, _> = std::mem::take(&mut self.parameters)
             .into_iter()
             .map(|(name, value)| (name, value.into()))
@@ -257,23 +286,28 @@ impl Call {
             return;
         };
         let turn_us = (due_us + self.phase_us) % TURN_US;
-        if turn_us < FRAME_US && due_us > self.opened_us + LISTENS_US {
-            self.to_say = hall.plan.spoken_frames();
-        }
+        let listened = due_us > self.opened_us + LISTENS_US;
+        let in_turn = turn_us < hall.plan.spoken_frames() * FRAME_US;
+        let speaks = listened && (in_turn || self.manner == Manner::TalksOver);
         let now_us = hall.now_us();
         let counts = hall.tally.counts(now_us);
         if counts {
             hall.tally.self_late.note(now_us - due_us);
         }
-        let code = (self.to_say > 0).then(|| Code::new(self.index as u16, now_us));
+        let code = speaks.then(|| Code::new(self.index as u16, now_us));
         self.write_media(&mut hall.text, code);
         if code.is_some() {
-            self.to_say -= 1;
             self.has_spoken = true;
-            hall.tally.up.sent += u64::from(counts);
+            hall.tally.up.sent += u64::from(counts && self.is_honest());
         }
         hall.frames.clear();
         websocket::write(&mut hall.frames, Kind::Text, true, &hall.text);
+        self.manner
+            .spoil(self.frames, self.attempt, &mut hall.frames);
+        if self.manner.drops(self.frames) {
+            line.send(&hall.frames[..hall.frames.len() / 2]);
+            return self.left(hall, line, Ending::Lost);
+        }
         line.send(&hall.frames);
         hall.tally.messages.to_server += 1;
         hall.plan_at(due_us + FRAME_US, Task::Frame(self.index));
@@ -298,154 +332,6 @@ impl Call {
             None => text.extend_from_slice(Code::silence_pcmu()),
         }
         text.extend_from_slice(br#""}}"#);
-    }
-
-    fn frame_came(
-        &mut self,
-        hall: &mut Hall,
-        line: &mut Line,
-        frame: &websocket::Frame,
-        plain: &[u8],
-    ) {
-        let payload = &plain[frame.payload.clone()];
-        match frame.kind {
-            Kind::Text if frame.last => self.message(hall, line, payload),
-            Kind::Text | Kind::More => {
-                self.partial.extend_from_slice(payload);
-                if frame.last {
-                    let whole = std::mem::take(&mut self.partial);
-                    self.message(hall, line, &whole);
-                }
-            }
-            Kind::Binary => hall.tally.violated(|| "a binary frame (31950)".to_owned()),
-            Kind::Ping => {
-                hall.frames.clear();
-                websocket::write(&mut hall.frames, Kind::Pong, true, payload);
-                line.send(&hall.frames);
-            }
-            Kind::Pong => {}
-            Kind::Close => {
-                hall.frames.clear();
-                websocket::write(&mut hall.frames, Kind::Close, true, payload);
-                line.send(&hall.frames);
-                line.close();
-                self.leave(hall, Ending::Server);
-            }
-        }
-    }
-
-    fn message(&mut self, hall: &mut Hall, line: &mut Line, text: &[u8]) {
-        hall.tally.messages.from_server += 1;
-        let now_us = hall.now_us();
-        if let Some(payload) = string_after(text, r#""payload":"#) {
-            return self.sound(hall, now_us, payload, false);
-        }
-        // Behind a relay it is the model that speaks. 100 ms are 6,400 characters of 16 bits, or 1,068 of mu-law.
-        if let Some(delta) = string_after(text, r#""delta":"#) {
-            if memchr::memmem::find(text, b"output_audio.delta").is_some() {
-                self.sound(hall, now_us, delta, delta.len() > 3_000);
-            }
-            return;
-        }
-        match string_after(text, r#""event":"#) {
-            Some(b"mark") => match string_after(text, r#""name":"#) {
-                Some(name) if !name.is_empty() => {
-                    let due_us = self.played_us.max(now_us);
-                    self.marks.push_back((due_us, name.to_vec()));
-                    hall.plan_at(due_us, Task::Mark(self.index));
-                }
-                _ => hall
-                    .tally
-                    .violated(|| "a mark without a name (31951)".to_owned()),
-            },
-            Some(b"clear") => {
-                self.played_us = now_us;
-                self.echo_marks(hall, line, u64::MAX);
-            }
-            None if string_after(text, r#""type":"#).is_some() => {}
-            _ => hall
-                .tally
-                .violated(|| "an event that the carrier does not know (31951)".to_owned()),
-        }
-    }
-
-    fn sound(&mut self, hall: &mut Hall, now_us: u64, base64: &[u8], is_pcm: bool) {
-        let mut sound = std::mem::take(&mut hall.sound);
-        sound.clear();
-        if STANDARD.decode_append(base64, &mut sound).is_err() || sound.is_empty() {
-            hall.sound = sound;
-            return hall
-                .tally
-                .violated(|| "a payload that is no sound (31951)".to_owned());
-        }
-        let bytes = if is_pcm { sound.len() / 6 } else { sound.len() } as u64;
-        self.played_us = self.played_us.max(now_us) + bytes * US_PER_BYTE;
-        let (own, tally, plan) = (self.index as u16, &mut hall.tally, &hall.plan);
-        let note = |found| {
-            let Found::Code(code) = found else { return };
-            if code.call == NOBODY {
-                return;
-            }
-            if code.call != own {
-                return tally.violated(|| "the sound of another call".to_owned());
-            }
-            let age_us = code.age_us(now_us);
-            if plan.is_honest(own) && tally.counts(now_us - age_us.min(now_us)) {
-                tally.down.arrived += 1;
-                tally.down.took.note(age_us);
-            }
-        };
-        let loud = match is_pcm {
-            true => self.ear.hear_pcm(&sound, note),
-            false => self.ear.hear_pcmu(&sound, note),
-        };
-        hall.sound = sound;
-        if loud && !self.has_heard {
-            self.has_heard = true;
-            if !self.has_spoken {
-                hall.tally.first_audio.note(now_us - self.opened_us);
-            }
-        }
-    }
-
-    /// A mark has been played.
-    pub fn mark_due(&mut self, hall: &mut Hall) {
-        if let Some(mut line) = self.stream.take() {
-            let now_us = hall.now_us();
-            self.echo_marks(hall, &mut line, now_us);
-            self.stream = Some(line);
-        }
-    }
-
-    fn echo_marks(&mut self, hall: &mut Hall, line: &mut Line, until_us: u64) {
-        if self.stage != Stage::Live {
-            return;
-        }
-        hall.frames.clear();
-        while self
-            .marks
-            .front()
-            .is_some_and(|(due_us, _)| *due_us <= until_us)
-        {
-            let Some((_, name)) = self.marks.pop_front() else {
-                break;
-            };
-            self.sequence += 1;
-            let text = &mut hall.text;
-            text.clear();
-            text.extend_from_slice(br#"{"event":"mark","sequenceNumber":""#);
-            push_number(text, self.sequence);
-            text.extend_from_slice(br#"","streamSid":""#);
-            text.extend_from_slice(self.stream_sid.as_bytes());
-            text.extend_from_slice(br#"","mark":{"name":""#);
-            text.extend_from_slice(&name);
-            text.extend_from_slice(br#""}}"#);
-            websocket::write(&mut hall.frames, Kind::Text, true, text);
-            hall.tally.messages.to_server += 1;
-        }
-        if !hall.frames.is_empty() {
-            line.send(&hall.frames);
-        }
     }
 
     /// The server has taken too long.
@@ -501,7 +387,7 @@ impl Call {
     }
 
     /// The stream is over; the call is not, where a document says what comes after it.
-    fn leave(&mut self, hall: &mut Hall, ending: Ending) {
+    pub(super) fn leave(&mut self, hall: &mut Hall, ending: Ending) {
         self.ending = Some(ending);
         self.after(hall);
     }
@@ -511,7 +397,10 @@ impl Call {
         if matches!(self.stage, Stage::Telling | Stage::Over) {
             return;
         }
-        hall.tally.ended(self.ending.take().unwrap_or(ending));
+        let ending = self.ending.take().unwrap_or(ending);
+        if self.is_honest() {
+            hall.tally.ended(ending);
+        }
         self.tell(hall);
     }
 

@@ -71,7 +71,7 @@ impl Code {
     fn read(bits: u64) -> Option<Code> {
         let bits = bits ^ WHITE;
         let what = bits >> CHECK_BITS;
-        (check(what) == bits & ((1 << CHECK_BITS) - 1)).then(|| Code {
+        (check(what) == bits & ((1 << CHECK_BITS) - 1)).then_some(Code {
             call: (what >> TIME_BITS) as u16,
             time: (what & ((1 << TIME_BITS) - 1)) as u32,
         })
@@ -167,8 +167,8 @@ pub enum Found {
 /// Looks for stamps in a stream of 8 kHz, in pieces of any size.
 #[derive(Debug)]
 pub struct Ear {
-    /// Samples since the last loud one, up to [`GAP`].
-    low: u8,
+    /// How many more samples must not be loud before a stamp can begin.
+    wait: u8,
     /// The signs of a stamp's samples so far; bit 0 is the sample before its edge.
     signs: u128,
     /// How many there are; 0: no stamp is being heard.
@@ -213,9 +213,13 @@ impl Ear {
 
     fn hear(&mut self, sample: i16, found: &mut impl FnMut(Found)) -> bool {
         if self.kept == 0 {
-            let is_loud = sample > LOUD || sample < -LOUD;
-            let begins = sample > LOUD && self.low >= GAP;
-            self.low = if is_loud { 0 } else { GAP.min(self.low + 1) };
+            let is_loud = !(-LOUD..=LOUD).contains(&sample);
+            let begins = sample > LOUD && self.wait == 0;
+            self.wait = if is_loud {
+                GAP
+            } else {
+                self.wait.saturating_sub(1)
+            };
             if begins {
                 (self.signs, self.kept) = (0b10, 2);
             }
@@ -266,7 +270,7 @@ mod tests {
         STANDARD.decode_to_vec(&text).expect("base64")
     }
 
-    fn found(hear: impl FnOnce(&mut dyn FnMut(Found))) -> Vec<Code> {
+    fn found(hear: impl FnOnce(&mut dyn FnMut(Found)) -> bool) -> Vec<Code> {
         let mut codes = Vec::new();
         hear(&mut |found| match found {
             Found::Code(code) => codes.push(code),
@@ -287,7 +291,7 @@ mod tests {
             assert_eq!(frame, same);
             let mut sound = Vec::new();
             up.push(&frame, &mut sound);
-            assert_eq!(found(|f| drop(ear.hear_pcm(&sound, f))), [code]);
+            assert_eq!(found(|f| ear.hear_pcm(&sound, f)), [code]);
         }
     }
 
@@ -300,7 +304,7 @@ mod tests {
             assert_eq!(frame.len(), 960);
             let mut sound = Vec::new();
             down.push(&frame, &mut sound);
-            assert_eq!(found(|f| drop(ear.hear_pcmu(&sound, f))), [code]);
+            assert_eq!(found(|f| ear.hear_pcmu(&sound, f)), [code]);
         }
     }
 
@@ -310,7 +314,7 @@ mod tests {
             .iter()
             .flat_map(|code| decoded(|text| code.write_pcmu(text)))
             .collect();
-        assert_eq!(found(|f| drop(Ear::default().hear_pcmu(&all, f))), codes());
+        assert_eq!(found(|f| Ear::default().hear_pcmu(&all, f)), codes());
         let mut samples = Vec::new();
         Law::Mu.decode_all(&all, &mut samples);
         // By 16 kHz, and by straight lines between samples, as the simplest of servers do.
@@ -321,7 +325,7 @@ mod tests {
         });
         for sound in [detour, lines.collect()] {
             let bytes: Vec<u8> = sound.iter().flat_map(|s| s.to_le_bytes()).collect();
-            let mut heard = found(|f| drop(Ear::default().hear_pcm(&bytes, f)));
+            let mut heard = found(|f| Ear::default().hear_pcm(&bytes, f));
             heard.truncate(399);
             assert_eq!(heard, codes()[..399]);
         }

@@ -287,8 +287,14 @@ impl Engine {
     /// Looks how far the run has come; says whether it is over.
     fn look(&mut self, now_us: u64, progress: &mut dyn FnMut(Progress)) -> bool {
         let lasts_us = self.hall.plan.lasts.as_micros() as u64;
+        if !matches!(self.phase, Phase::Leaving { .. }) {
+            let hall = &mut self.hall;
+            self.calls
+                .iter_mut()
+                .for_each(|call| call.begin_again(hall));
+        }
         let in_stage = |stages: &[Stage]| {
-            let calls = self.calls.iter();
+            let calls = self.calls.iter().filter(|call| call.is_honest());
             calls.filter(|call| stages.contains(&call.stage)).count()
         };
         let live = in_stage(&[Stage::Live]);
@@ -306,7 +312,9 @@ impl Engine {
                 }
             }
             Phase::Settling { from_us } if now_us >= from_us => {
-                self.live = live.max(1);
+                // Those that mean no good cost as well.
+                let all = self.calls.iter();
+                self.live = all.filter(|call| call.stage == Stage::Live).count().max(1);
                 self.before = self.snapshot(now_us);
                 self.phase = Phase::Measuring;
             }
@@ -329,8 +337,8 @@ impl Engine {
             Phase::Draining { .. } => {}
             Phase::Leaving { until_us } => {
                 progress(Progress::HangingUp);
-                let over = in_stage(&[Stage::Over]);
-                return over == self.calls.len() || now_us >= until_us;
+                let are_over = self.calls.iter().all(|call| call.stage == Stage::Over);
+                return are_over || now_us >= until_us;
             }
         }
         false

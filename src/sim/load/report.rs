@@ -209,6 +209,15 @@ impl fmt::Display for Report {
                 took.p50, took.p99, took.max
             )?;
         }
+        self.sound(f)?;
+        self.told(f)?;
+        self.cost(f)
+    }
+}
+
+impl Report {
+    /// What became of the sound.
+    fn sound(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let late = Some(self.self_late_us);
         for (name, took) in [
             ("caller to model", self.up_us),
@@ -248,6 +257,11 @@ impl fmt::Display for Report {
                 "no --model-at: only what a carrier can see was measured, and no frame was followed to its end"
             )?;
         }
+        Ok(())
+    }
+
+    /// What was said, and how it ended.
+    fn told(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Messages {
             to_server,
             from_server,
@@ -277,6 +291,11 @@ impl fmt::Display for Report {
                 "violations", self.violations
             )?;
         }
+        Ok(())
+    }
+
+    /// What it cost, and whether to believe it.
+    fn cost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(usd) = self.spend_usd {
             writeln!(f, "{:<26}${usd:.4}", "the model bills")?;
         }

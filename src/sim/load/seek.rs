@@ -42,7 +42,8 @@ pub fn largest(
 ) -> Result<Found, String> {
     let most = most_calls(plan);
     let limit_us = limit.as_micros() as u64;
-    let (mut good, mut bad): (Option<(usize, Report)>, Option<(usize, Report)>) = (None, None);
+    let mut good: Option<(usize, Report)> = None;
+    let mut bad: Option<(usize, Report)> = None;
     let mut steps = Vec::new();
     let mut calls = plan.calls.clamp(1, most);
     loop {

@@ -94,7 +94,7 @@ impl Call {
                 self.web.wish = wish;
             }
             Err(why) => {
-                hall.tally.violated(|| why);
+                self.violated(hall, || why);
                 self.unanswered(hall, wish);
             }
         }
@@ -129,8 +129,9 @@ impl Call {
             Wish::Document => {}
         }
         if status != 200 {
-            hall.tally
-                .violated(|| format!("the webhook was answered with HTTP {status} (11200)"));
+            self.violated(hall, || {
+                format!("the webhook was answered with HTTP {status} (11200)")
+            });
             return self.end(hall, Ending::Refused);
         }
         match twiml::read(&answer.body).map(|verbs| verbs.into_iter().next()) {
@@ -140,7 +141,7 @@ impl Call {
             }
             Ok(_) => self.end(hall, Ending::Refused),
             Err(wrong) => {
-                hall.tally.violated(|| format!("{wrong} (12100)"));
+                self.violated(hall, || format!("{wrong} (12100)"));
                 self.end(hall, Ending::Refused);
             }
         }
@@ -151,8 +152,7 @@ impl Call {
             Wish::Nothing => self.over(),
             Wish::After => self.end(hall, Ending::Server),
             Wish::Document => {
-                hall.tally
-                    .violated(|| "the webhook was not answered (11205)".to_owned());
+                self.violated(hall, || "the webhook was not answered (11205)".to_owned());
                 self.end(hall, Ending::Refused);
             }
         }
@@ -169,7 +169,7 @@ impl Call {
                 self.ask(hall, target, Wish::After);
             }
             Some(Err(unfit)) => {
-                hall.tally.violated(|| unfit.to_string());
+                self.violated(hall, || unfit.to_string());
                 self.end(hall, Ending::Server);
             }
             None => self.end(hall, Ending::Server),
