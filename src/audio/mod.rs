@@ -81,10 +81,6 @@ impl Format {
     }
 }
 
-/// How many bytes are turned at a time: a frame of the model's. It bounds the memory of a call, however much sound comes
-/// at once.
-const PIECE: usize = 960;
-
 /// One direction of one call: sound of one format in, of another out, in pieces of any size.
 ///
 /// Both formats the same: every byte passes untouched. Otherwise the sound goes through 16-bit samples, and through a
@@ -128,7 +124,9 @@ impl Transcoder {
             out.extend_from_slice(sound);
             return;
         }
-        for piece in sound.chunks(PIECE) {
+        // A frame at a time: it bounds the memory of a call, however much sound comes at once.
+        let frame = self.from.bytes(FRAME_MS).max(1) as usize;
+        for piece in sound.chunks(frame) {
             match (self.from.law(), self.to.law()) {
                 (Some(law), Some(_)) => law.convert_all(piece, out),
                 (Some(law), None) => {

@@ -179,10 +179,15 @@ impl Desk {
         if let Poll::Ready(reached) = self.standby.poll(cx) {
             return Poll::Ready(News::Standby(reached));
         }
-        if let Poll::Ready(Some((more, durable))) = self.granting.poll_next_unpin(cx) {
+        // Asking an empty set registers with it all the same.
+        if !self.granting.is_empty()
+            && let Poll::Ready(Some((more, durable))) = self.granting.poll_next_unpin(cx)
+        {
             return Poll::Ready(News::Verdict(self.granted(more, durable)));
         }
-        if let Poll::Ready(Some(result)) = self.calling.poll_next_unpin(cx) {
+        if !self.calling.is_empty()
+            && let Poll::Ready(Some(result)) = self.calling.poll_next_unpin(cx)
+        {
             return Poll::Ready(News::Tool(result));
         }
         if let Poll::Ready(Some(event)) = self.told.poll_recv(cx) {
@@ -261,7 +266,7 @@ impl Desk {
     }
 
     /// Sends what is still to be sent, closes what is open, and sees the carrier's requests through.
-    pub(super) async fn finish(mut self) {
+    pub(super) async fn finish(&mut self) {
         self.close_carrier();
         self.close_model();
         self.close_standby();

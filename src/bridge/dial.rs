@@ -23,6 +23,9 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 /// The largest event that is taken, in bytes.
 const LARGEST: usize = 16 << 20;
 
+/// A delta of 100 ms, in base64, and what stands around it, in bytes.
+const USUAL: usize = 8 * 1024;
+
 /// The model's socket, open.
 pub type ModelSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -92,8 +95,12 @@ pub async fn dial(address: &Address, limit: Duration) -> Result<ModelSocket, Dia
     } else {
         Connector::Plain
     };
-    let handshake =
-        client_async_tls_with_config(request, stream, Some(limits(LARGEST)), Some(connector));
+    let handshake = client_async_tls_with_config(
+        request,
+        stream,
+        Some(limits(LARGEST, USUAL)),
+        Some(connector),
+    );
     match timeout_at(deadline, handshake).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(error)) => Err(why(&error)),

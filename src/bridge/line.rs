@@ -64,6 +64,12 @@ pub trait Outside {
     fn decided(&mut self, _call: &Call, _outputs: &[Output]) {}
 }
 
+/// How much of the caller's sound one message to the model holds at most, in milliseconds.
+const PIECE_MS: u64 = 100;
+
+/// What an ear that is full grows by, in bytes: half a second.
+const EAR_STEP: usize = 4 * 1024;
+
 /// An ear that has room for more than this, in bytes, gives back what it does not need: a second and a half of sound.
 const ROOMY: usize = 12 * 1024;
 
@@ -207,6 +213,9 @@ impl Line {
                 Some(carrier::Event::Lost)
             }
         };
+        if self.ear.capacity() - self.ear.len() < self.fresh.len() {
+            self.ear.reserve_exact(self.fresh.len().max(EAR_STEP));
+        }
         self.ear.extend(self.fresh.iter());
         self.ear
             .drain(..self.ear.len().saturating_sub(self.ear_most));
@@ -388,6 +397,38 @@ impl Line {
         self.piece.resize(want, format.silence());
     }
 
+    /// Sends on the last of the caller's sound, in pieces: however much of it has waited, no buffer on the way grows by that.
+    fn append(&mut self, command: &realtime::Command, ms: u64, outside: &mut dyn Outside) {
+        let telephone = self.telephone();
+        let want = telephone.bytes(ms) as usize;
+        let from = self.ear.len() - want.min(self.ear.len());
+        let (front, back) = self.ear.as_slices();
+        let front = &front[from.min(front.len())..];
+        let back = &back[from.saturating_sub(self.ear.len() - back.len())..];
+        let most = telephone.bytes(PIECE_MS) as usize;
+        for sound in front.chunks(most).chain(back.chunks(most)) {
+            self.piece.clear();
+            self.up.push(sound, &mut self.piece);
+            let mut out = |frame: &str| outside.to_model(frame);
+            self.dialect.write(command, &self.piece, &mut out);
+        }
+        self.forget_heard();
+    }
+
+    fn append_silence(&mut self, command: &realtime::Command, ms: u64, outside: &mut dyn Outside) {
+        let format = self.dialect.format();
+        let mut left = format.bytes(ms) as usize;
+        self.piece.clear();
+        self.piece
+            .resize(left.min(format.bytes(PIECE_MS) as usize), format.silence());
+        while left > 0 {
+            let now = left.min(self.piece.len());
+            let mut out = |frame: &str| outside.to_model(frame);
+            self.dialect.write(command, &self.piece[..now], &mut out);
+            left -= now;
+        }
+    }
+
     /// Keeps of the caller's sound what another session may have to hear again, and no more memory than that takes.
     fn forget_heard(&mut self) {
         let kept = self.telephone().bytes(self.call.kept_ms()) as usize;
@@ -439,24 +480,8 @@ impl Line {
                 return outside.open_model(self.dialect.address());
             }
             Command::Close => return outside.close_model(),
-            Command::Append { ms } => {
-                let want = self.telephone().bytes(*ms) as usize;
-                let from = self.ear.len() - want.min(self.ear.len());
-                self.encoded.clear();
-                // In two pieces at the most, each copied at once: an iterator would hand over byte by byte.
-                let (front, back) = self.ear.as_slices();
-                self.encoded
-                    .extend_from_slice(&front[from.min(front.len())..]);
-                self.encoded
-                    .extend_from_slice(&back[from.saturating_sub(front.len())..]);
-                self.forget_heard();
-                self.up.push(&self.encoded, &mut self.piece);
-            }
-            Command::AppendSilence { ms } => {
-                let format = self.dialect.format();
-                self.piece
-                    .resize(format.bytes(*ms) as usize, format.silence());
-            }
+            Command::Append { ms } => return self.append(command, *ms, outside),
+            Command::AppendSilence { ms } => return self.append_silence(command, *ms, outside),
             _ => {}
         }
         self.dialect

@@ -58,10 +58,11 @@ pub struct World {
 }
 
 /// Carries a call from its webhook to its end. Dropping the returned future ends it rudely.
-pub async fn carry(mut line: Line, clock: Clock, seat: Seat, world: World) {
+pub async fn carry(mut line: Box<Line>, clock: Clock, seat: Seat, world: World) {
     let _live = Live::begin();
-    let mut desk = Desk::new(seat, world, clock);
-    line.handle(clock.now(), Input::Wake, &mut desk);
+    // Boxed, as the line is: a future keeps room for all that is moved on its way into it.
+    let mut desk = Box::new(Desk::new(seat, world, clock));
+    line.handle(clock.now(), Input::Wake, &mut *desk);
     while desk.ending.is_none() {
         let due = line.deadline().map(|at| clock.instant(at));
         let news = desk.next(due).await;

@@ -7,15 +7,17 @@ use super::clock::Moment;
 use crate::observe::path::Way;
 use bytes::BytesMut;
 use futures_util::{Sink, Stream};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Frames that may wait: ten seconds of sound in frames of 20 ms.
 const MOST_WAITING: usize = 512;
@@ -23,17 +25,20 @@ const MOST_WAITING: usize = 512;
 /// How long a peer may take to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a socket reads at a time, in bytes. The library's default, 128 KB, is zeroed for every read and kept for every call.
-const READ_BUFFER: usize = 8 * 1024;
-
 /// What a socket collects before it writes, in bytes.
-const WRITE_BUFFER: usize = 8 * 1024;
+const WRITE_BUFFER: usize = 4 * 1024;
 
-/// How thousands of sockets are set that have little to say each: small buffers, made to grow only for the rare large message, of
-/// which none may be larger than this.
-pub fn limits(largest: usize) -> WebSocketConfig {
+thread_local! {
+    /// Where the next message of any call is written: the memory of those before it, which have left by then.
+    static PAGE: RefCell<BytesMut> = RefCell::default();
+}
+
+/// How thousands of sockets are set that have little to say each: small buffers, made to grow only for the rare large message.
+/// `largest` is the largest that is taken; `usual`, the largest that comes often, is what is read at a time. The library's default,
+/// 128 KB, is zeroed for every read and kept for every call.
+pub fn limits(largest: usize, usual: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
+        .read_buffer_size(usual)
         .write_buffer_size(WRITE_BUFFER)
         // Twice the largest frame that we write.
         .max_write_buffer_size(2 << 20)
@@ -41,17 +46,40 @@ pub fn limits(largest: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest))
 }
 
+/// A stream that knows, without being read, whether there is anything to read.
+pub trait Readable: AsyncRead + AsyncWrite + Unpin {
+    /// Ready when there may be; else the task is woken when there is.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Readable for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error is there to be read, too.
+        self.poll_read_ready(cx).map(|_| ())
+    }
+}
+
+impl Readable for MaybeTlsStream<TcpStream> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            MaybeTlsStream::Plain(stream) => stream.poll_readable(cx),
+            MaybeTlsStream::Rustls(stream) => stream.get_ref().0.poll_readable(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
 /// A WebSocket over some stream.
 pub struct Wire<S> {
     socket: WebSocketStream<S>,
     way: &'static Way,
     waiting: VecDeque<Message>,
-    /// Where the next message is written: the memory of those before it, once they have left.
-    page: BytesMut,
     /// Of the sound that waits, when the oldest was read.
     since: Option<Moment>,
     unflushed: bool,
     overflowed: bool,
+    /// All that had come was read: nothing is left in anybody's buffer.
+    drained: bool,
 }
 
 /// What came over the wire.
@@ -67,25 +95,28 @@ pub enum Came {
     TooLarge,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: Readable> Wire<S> {
     /// A wire over an open socket, by which sound goes this way.
     pub fn new(socket: WebSocketStream<S>, way: &'static Way) -> Self {
         Wire {
             socket,
             way,
             waiting: VecDeque::new(),
-            page: BytesMut::new(),
             since: None,
             unflushed: false,
             overflowed: false,
+            drained: false,
         }
     }
 
     /// Queues a text frame that follows from what was `read` then. It leaves while [`Wire::poll`] is being polled.
     pub fn send(&mut self, frame: &str, read: Option<Moment>) {
-        self.page.extend_from_slice(frame.as_bytes());
+        let bytes = PAGE.with_borrow_mut(|page| {
+            page.extend_from_slice(frame.as_bytes());
+            page.split().freeze()
+        });
         // It was text a moment ago; the library wants to see that for itself.
-        let Ok(text) = Utf8Bytes::try_from(self.page.split().freeze()) else {
+        let Ok(text) = Utf8Bytes::try_from(bytes) else {
             return;
         };
         self.since = self.since.or(read);
@@ -110,7 +141,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             tracing::debug!(event = "socket.broken", error = %error);
             return Poll::Ready(Came::Gone);
         }
-        match Pin::new(&mut self.socket).poll_next(cx) {
+        // A read that finds nothing costs as much as one that finds a frame, and a call is asked far oftener than it has any.
+        if self.drained && self.socket.get_ref().poll_readable(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let came = Pin::new(&mut self.socket).poll_next(cx);
+        self.drained = came.is_pending();
+        match came {
             Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(event = "socket.broken", error = %error);
@@ -164,7 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// What it keeps in memory, about, in bytes.
     pub fn memory(&self) -> usize {
-        READ_BUFFER + WRITE_BUFFER + self.page.capacity() + self.waiting.len() * WRITE_BUFFER
+        let config = self.socket.get_config();
+        config.read_buffer_size + (1 + self.waiting.len()) * WRITE_BUFFER
     }
 }
 
@@ -213,8 +251,14 @@ mod tests {
         }
     }
 
+    impl Readable for Deaf {
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
     async fn wire() -> Wire<Deaf> {
-        let config = limits(64 * 1024);
+        let config = limits(64 * 1024, 2 * 1024);
         let socket = WebSocketStream::from_raw_socket(Deaf, Role::Client, Some(config)).await;
         Wire::new(socket, &UP)
     }

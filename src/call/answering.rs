@@ -6,6 +6,7 @@
 use super::meter::Reported;
 use super::record::{Cause, Turn, What};
 use super::timers::Timer;
+use super::words::Old;
 use super::{Call, Output, Phase};
 use crate::pricing::{TranscriptionUsage, Usage};
 use crate::realtime::{
@@ -19,12 +20,13 @@ const MAX_FAILURES: u32 = 3;
 /// A rate is told as if at least so long had passed: one answer in the first second is not sixty a minute.
 const LEAST_BURN_MS: u64 = 10_000;
 
-/// With room for fewer of the shortest answers than this, the memory is made smaller.
-const SHORT_ANSWERS: u64 = 3;
+/// With room for fewer of the shortest answers than this, the memory is made smaller. Its bound falls with the next report only: until
+/// then there must be money for an answer, what the caller says before it, and perhaps a minute.
+const SHORT_ANSWERS: u64 = 5;
 
-/// Without a cache, so many items are replaced at once, two turns: what lies between two replacements shows whether there is a cache
-/// by now.
-const WORTHWHILE_ITEMS: usize = 4;
+/// So many items are replaced at once, two turns, where nothing presses: what lies between two replacements shows whether the provider's
+/// cache serves.
+pub const WORTHWHILE_ITEMS: usize = 4;
 
 /// The pause before a failed answer is asked for again; doubled each time.
 const RETRY_MS: u64 = 500;
@@ -222,36 +224,30 @@ impl Call {
     }
 
     /// Replaces old sound by its words, when that pays. While the provider's cache serves what was read before, reading it again
-    /// costs next to nothing, and any change of it costs one reading of all that follows; so it waits until the money runs short, for
-    /// every answer must be payable as if nothing were cached, or until the provider would begin to drop what was said. Without a
-    /// cache it pays as soon as there is something to replace.
+    /// costs next to nothing, and any change of it costs one reading of all that follows; so it waits until keeping the old sound has
+    /// cost as much as that, until the money runs short, for every answer must be payable as if nothing were cached, or until there is
+    /// nearly as much sound as there may be.
     ///
     /// The bound of an answer falls with the first report after the replacement, and not before: how much sound an item holds is known
     /// to the provider alone.
     fn make_room(&mut self, out: &mut Vec<Output>) {
-        let keep = self.rules.keep_turns;
-        let old_items = self.words.old_items(keep);
         if self.phase != Phase::Talking || self.turns.is_answering() || !self.ready {
             return;
         }
         let used = self.meter.committed().plus(self.set_aside());
         let room = self.allowance.most().less(used);
-        if self.meter.longest_answer(room) < self.rules.shortest_answer() * 2 {
+        let longest = self.meter.longest_answer(room);
+        if longest < self.rules.shortest_answer() * 2 {
             self.prepare_cheaper(out);
         }
-        if !self.rules.edge.shrink || old_items == 0 {
+        if !self.rules.edge.shrink {
             return;
         }
-        let short = self.meter.longest_answer(room) < self.rules.shortest_answer() * SHORT_ANSWERS;
-        let full = self.meter.memory_tokens() * 4 > self.rules.context_tokens * 3;
-        let uncached = !self.meter.is_cached() && old_items >= WORTHWHILE_ITEMS;
-        if !(short || full || uncached) {
-            return;
-        }
-        let Some(old) = self.words.take_old(keep) else {
+        let Some(old) = self.take_old(longest < self.rules.shortest_answer() * SHORT_ANSWERS)
+        else {
             return;
         };
-        self.meter.edited();
+        self.meter.nothing_old();
         if let Some(last) = old.items.last().filter(|_| !old.note.is_empty()) {
             self.meter.added_text(old.note.len());
             out.push(Output::Realtime(ToModel::Insert {
@@ -263,6 +259,37 @@ impl Call {
         let delete = |item| Output::Realtime(ToModel::Delete { item });
         out.extend(old.items.into_iter().map(delete));
         self.record(What::Condensed { items }, out);
+    }
+
+    /// The old sound that is to be replaced now, if any. What nobody could put into words stays, until there is twice as much sound as
+    /// there may be.
+    fn take_old(&mut self, is_short: bool) -> Option<Old> {
+        let (keep, most) = (self.rules.keep_turns, self.rules.context_tokens);
+        let old_items = self.words.old_items(keep);
+        if old_items == 0 {
+            self.meter.nothing_old();
+        }
+        let memory = self.meter.memory();
+        let all = memory.audio.saturating_add(memory.text);
+        let sound = match self.rules.words_tokens {
+            // No room is kept for words: the provider forgets sound and text alike beyond the one limit.
+            0 if all.saturating_mul(4) > most.saturating_mul(3) => {
+                return self.words.take_old(keep);
+            }
+            0 => 0,
+            _ => memory.audio,
+        };
+        if sound > most {
+            let keep = keep.min(1);
+            let old = self.words.take_old(keep);
+            return match old {
+                None if sound > most.saturating_mul(2) => self.words.take_all_old(keep),
+                old => old,
+            };
+        }
+        let is_full = sound.saturating_mul(4) > most.saturating_mul(3);
+        let is_dear = self.meter.is_holding_dear() && old_items >= WORTHWHILE_ITEMS;
+        (is_short || is_full || is_dear).then(|| self.words.take_old(keep))?
     }
 
     pub(super) fn stray_done(

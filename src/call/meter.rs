@@ -9,7 +9,7 @@
 //! may lower it; a request of ours never does.
 
 use super::listening::Listening;
-use super::memory::{ITEM_TOKENS, Memory, goodbye_of, memory_after, speech, written};
+use super::memory::{Holding, ITEM_TOKENS, Memory, goodbye_of, memory_after, speech, written};
 use super::rules::Rules;
 use crate::pricing::{ModelPrice, TranscriptionUsage, Usage};
 use crate::units::{CallTime, Id, Usd};
@@ -22,8 +22,6 @@ pub const HEARD_MS_PER_TOKEN: u64 = 100;
 const SPOKEN_MS_PER_TOKEN: u64 = 50;
 /// How much of the caller can be listened to beyond the length of an answer.
 const LISTENING_MS: u64 = 10_000;
-/// A beginning shorter than this may not be cached at all: the cache works in blocks of 64 (facts: section 5.1).
-const CACHEABLE_TOKENS: u64 = 128;
 /// Milliseconds in a carrier's minute.
 pub const MINUTE_MS: u64 = 60_000;
 
@@ -75,12 +73,8 @@ pub struct Meter {
     listening: Listening,
     /// The largest nonce asked under.
     issued: u64,
-    /// What the last report read, in tokens.
-    read: u64,
-    /// What was read before is served from the provider's cache, as far as the reports tell.
-    cached: bool,
-    /// The memory was changed since the last report, so that its beginning cannot have come from the cache.
-    edited: bool,
+    /// What keeping old sound has cost.
+    holding: Holding,
     /// Nonces that an error released: a report under one of them was not to come.
     released: Vec<u64>,
 }
@@ -103,9 +97,7 @@ impl Meter {
             open: Vec::new(),
             listening: Listening::new(rules.transcription, rules.prefix_padding_ms),
             issued: 0,
-            read: 0,
-            cached: true,
-            edited: false,
+            holding: Holding::default(),
             released: Vec::new(),
         }
     }
@@ -118,9 +110,7 @@ impl Meter {
         self.memory = Memory::of_settings(rules);
         self.since = Memory::default();
         self.listening = Listening::new(rules.transcription, rules.prefix_padding_ms);
-        self.read = 0;
-        self.cached = true;
-        self.edited = false;
+        self.holding.begin();
     }
 
     /// What is settled, by what it was for.
@@ -277,7 +267,7 @@ impl Meter {
                 Some(usage) => {
                     let after = memory_after(usage).and(self.since);
                     let lowers = complete && usage.text_in + usage.audio_in + usage.unknown_in > 0;
-                    self.look_at_cache(usage);
+                    self.holding.read(usage, &self.model);
                     // One that was cut short need not say all that it read, and has still written what it wrote.
                     let before = self.memory.and(written(usage));
                     self.memory = if lowers { after } else { after.or(before) };
@@ -294,28 +284,19 @@ impl Meter {
         }
     }
 
-    /// Whether the provider's cache serves what was read before: only a report after an unchanged beginning can tell.
-    fn look_at_cache(&mut self, usage: &Usage) {
-        if self.read >= CACHEABLE_TOKENS && !self.edited {
-            self.cached = usage.cached_text + usage.cached_audio + usage.cached_image > 0;
-        }
-        self.read = usage.text_in + usage.audio_in + usage.image_in + usage.unknown_in;
-        self.edited = false;
+    /// No old sound is remembered, or it has just been replaced.
+    pub fn nothing_old(&mut self) {
+        self.holding.begin();
     }
 
-    /// Something in the middle of the memory was replaced.
-    pub fn edited(&mut self) {
-        self.edited = true;
+    /// Whether keeping old sound has cost as much as replacing it would.
+    pub fn is_holding_dear(&self) -> bool {
+        self.holding.is_dear()
     }
 
-    /// Whether reading the same again is cheap, as far as the reports tell.
-    pub fn is_cached(&self) -> bool {
-        self.cached
-    }
-
-    /// What the memory holds at most, in tokens.
-    pub fn memory_tokens(&self) -> u64 {
-        self.memory.text.saturating_add(self.memory.audio)
+    /// What the memory holds at most, by what it costs.
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 
     /// What was asked for under this nonce was refused whole and costs nothing.

@@ -60,8 +60,11 @@ pub struct Rules {
     pub answer_timeout_ms: u64,
     /// What the call gives up, rung by rung, before it says goodbye.
     pub edge: Edge,
-    /// What one answer may have to read again, in tokens: from three quarters of it on, old sound is replaced by its text.
+    /// Sound that one answer may have to read again, in tokens: from three quarters of it on, old sound is replaced by its text.
     pub context_tokens: u64,
+    /// What the provider keeps of the conversation beyond that, in tokens, for the words of old sound; zero: nothing, and text counts
+    /// as sound does.
+    pub words_tokens: u64,
     /// Turns whose sound the model keeps before it may be replaced by its text.
     pub keep_turns: u32,
     /// The name of the model these rules are for, `[model.NAME]`.

@@ -5,8 +5,10 @@
 //! [`Call::make_room`](super::Call)): one note takes the place of everything older than the last few turns. A session that takes over
 //! from another cannot be given sound at all; it is told the same words, as far as they were heard.
 
+mod old;
 mod told;
 
+pub use old::Old;
 pub use told::{Told, Who};
 
 use super::tools::ToolCall;
@@ -17,7 +19,7 @@ use std::collections::VecDeque;
 /// Utterances remembered: an hour of brisk talk. Older ones that could not be replaced stay sound.
 const MOST: usize = 1_024;
 
-/// So many are replaced at once at most; the rest at the next occasion.
+/// So many are replaced or told at once at most; the rest at the next occasion.
 const MOST_AT_ONCE: usize = 64;
 
 /// Of one utterance, so many bytes are kept at most: some minutes of speech.
@@ -34,9 +36,6 @@ const MOST_AHEAD: usize = 4;
 
 /// Bytes of text in a token, for what a replay may be long: less than in English, about as many as in Chinese.
 const BYTES_PER_TOKEN: u64 = 3;
-
-/// What the note begins with.
-const OPENING: &str = "Earlier in this call, in words:";
 
 /// One item of the conversation.
 #[derive(Clone, Debug)]
@@ -75,15 +74,6 @@ pub struct Words {
     utterances: VecDeque<Utterance>,
     /// Words of an item that none of its sound has come of: they run ahead.
     ahead: Option<(Id, String)>,
-}
-
-/// Old sound, and the note that says the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Old {
-    /// The items that the note replaces, oldest first.
-    pub items: Vec<Id>,
-    /// The note; empty where nothing was said.
-    pub note: String,
 }
 
 impl Words {
@@ -201,52 +191,6 @@ impl Words {
         turns
             .find(|known| known.speaker == Speaker::Caller)
             .is_some_and(|known| known.words.is_none())
-    }
-
-    /// Items that are older than the last `keep` turns of the caller and could be replaced.
-    pub fn old_items(&self, keep: u32) -> usize {
-        self.old(keep)
-            .filter(|known| known.whole && known.words.is_some())
-            .count()
-    }
-
-    /// Takes all that is older than the last `keep` turns of the caller and known in words. What is not known in words stays sound.
-    pub fn take_old(&mut self, keep: u32) -> Option<Old> {
-        let old: Vec<Utterance> = self
-            .old(keep)
-            .filter(|known| known.whole && known.words.is_some())
-            .take(MOST_AT_ONCE)
-            .cloned()
-            .collect();
-        if old.is_empty() {
-            return None;
-        }
-        let lines: Vec<String> = old.iter().filter_map(Utterance::line).collect();
-        let note = if lines.is_empty() {
-            String::new()
-        } else {
-            format!("{OPENING}\n{}", lines.join("\n"))
-        };
-        let items: Vec<Id> = old.into_iter().map(|known| known.item).collect();
-        for known in &mut self.utterances {
-            known.is_sound &= !items.contains(&known.item);
-        }
-        self.let_go();
-        Some(Old { items, note })
-    }
-
-    /// All sound that came before the last `keep` turns of the caller.
-    fn old(&self, keep: u32) -> impl Iterator<Item = &Utterance> {
-        let sounds = self.utterances.iter().enumerate();
-        let turns = sounds.filter(|(_, known)| known.is_sound && known.speaker == Speaker::Caller);
-        let mut turns = turns.rev();
-        let until = match usize::try_from(keep).unwrap_or(usize::MAX) {
-            0 => self.utterances.len(),
-            keep => turns.nth(keep - 1).map_or(0, |(place, _)| place),
-        };
-        self.utterances
-            .range(..until)
-            .filter(|known| known.is_sound)
     }
 
     /// Lets go of the oldest that is no sound any more, beyond what a session that takes over could be told.
@@ -383,17 +327,6 @@ impl Words {
 }
 
 impl Utterance {
-    /// It as a line of the note. Of what the agent said, only as much as was heard.
-    fn line(&self) -> Option<String> {
-        let who = match self.speaker {
-            Speaker::Caller => "Caller",
-            Speaker::Agent => "You",
-            Speaker::Tool { .. } => return None,
-        };
-        let kept = self.kept()?;
-        Some(format!("{who}: {kept}"))
-    }
-
     /// The words that were heard, and dots where there were more; `None`: none.
     fn kept(&self) -> Option<String> {
         let (heard, unheard) = self.heard();

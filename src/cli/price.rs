@@ -1,9 +1,10 @@
 //! `ringfence price`: what models cost, and what a talk costs before anybody talks.
 //!
 //! A list of prices hides the thing that matters: every answer reads the conversation again, so a later minute costs many
-//! times the first. The list is here; the worked example that shows the growth is in [`page`], and the talk it is about
-//! in [`talk`].
+//! times the first. The list is here; the worked example that shows the growth is in [`page`], what each way to deal with it makes of
+//! the same talk in [`curve`], and the talk itself in [`talk`].
 
+mod curve;
 mod page;
 mod talk;
 
@@ -42,7 +43,7 @@ pub fn report(
         let page = page::Page::new(book, &listing.price);
         page.write(out)?;
         if curve {
-            page.curve(out)?;
+            curve::write(&page, out)?;
         }
         return Ok(0);
     }
@@ -151,8 +152,8 @@ mod tests {
                   spoken          0.0768 (1200 tokens)
 
                 An ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, at 150 words a
-                minute. Before each answer the model reads its instructions (500 tokens) and the talk so far again, of which it
-                remembers 2000 tokens at the most (context_tokens).
+                minute. Before each answer the model reads its instructions (500 tokens) and the talk so far again; old sound has
+                been replaced by its words.
 
                 The first answer
                    510 tokens of text read     x   4.00 a million  = 0.00204
@@ -160,18 +161,18 @@ mod tests {
                     17 tokens of text written  x  24.00 a million  = 0.000408
                     84 tokens of sound spoken  x  64.00 a million  = 0.005376
                                                                    = 0.009168
-                The second reads that again, with the answer and the next question: 0.013348. The tenth costs 0.046788.
+                The second reads that again, with the answer and the next question: 0.013348. The tenth costs 0.02274.
 
                 The whole talk in US dollars, rounded up to a tenth of a cent; gpt-4o-mini-transcribe transcribes, the carrier takes
                 0.0125 a started minute.
 
                                                   nothing cached             cached where it can
                   minutes    transcr.  carrier    model    total a minute    model    total a minute
-                        1       0.001    0.013    0.088    0.102    0.102    0.048    0.061    0.061
-                        5       0.005    0.063    1.045    1.112    0.223    0.416    0.484    0.097
-                       10       0.010    0.125    2.319    2.454    0.246    0.939    1.074    0.108
-                       20       0.020    0.250    4.867    5.137    0.257    2.021    2.290    0.115
-                       30       0.030    0.375    7.420    7.824    0.261    3.066    3.471    0.116
+                        1       0.001    0.013    0.080    0.094    0.094    0.048    0.061    0.061
+                        5       0.005    0.063    0.514    0.581    0.117    0.255    0.323    0.065
+                       10       0.010    0.125    1.155    1.289    0.129    0.520    0.654    0.066
+                       20       0.020    0.250    2.755    3.024    0.152    1.082    1.352    0.068
+                       30       0.030    0.375    4.785    5.189    0.173    1.681    2.085    0.070
 
                 Ringfence counts on nothing being cached. A model that remembered all of the talk would cost 0.088 after 1 minute,
                 1.484 after 5 and 48.087 after 30: each answer would read all of it again.
@@ -199,8 +200,8 @@ mod tests {
                   spoken           0.024 (1200 tokens)
 
                 An ordinary talk: a turn every 12 seconds, the caller and the agent speak 35 % of the time each, at 150 words a
-                minute. Before each answer the model reads its instructions (500 tokens) and the talk so far again, of which it
-                remembers 2000 tokens at the most (context_tokens).
+                minute. Before each answer the model reads its instructions (500 tokens) and the talk so far again; old sound has
+                been replaced by its words.
 
                 The first answer
                    510 tokens of text read     x   0.60 a million  = 0.000306
@@ -208,18 +209,18 @@ mod tests {
                     17 tokens of text written  x   2.40 a million  = 0.0000408
                     84 tokens of sound spoken  x  20.00 a million  = 0.00168
                                                                    = 0.0024468
-                The second reads that again, with the answer and the next question: 0.003729. The tenth costs 0.0139866.
+                The second reads that again, with the answer and the next question: 0.003729. The tenth costs 0.0064482.
 
                 The whole talk in US dollars, rounded up to a tenth of a cent; gpt-4o-mini-transcribe transcribes, the carrier takes
                 0.0125 a started minute.
 
                                                   nothing cached             cached where it can
                   minutes    transcr.  carrier    model    total a minute    model    total a minute
-                        1       0.001    0.013    0.026    0.039    0.039    0.015    0.028    0.028
-                        5       0.005    0.063    0.312    0.379    0.076    0.132    0.200    0.040
-                       10       0.010    0.125    0.693    0.828    0.083    0.298    0.433    0.044
-                       20       0.020    0.250    1.457    1.726    0.087    0.640    0.910    0.046
-                       30       0.030    0.375    2.222    2.626    0.088    0.972    1.376    0.046
+                        1       0.001    0.013    0.023    0.037    0.037    0.015    0.028    0.028
+                        5       0.005    0.063    0.142    0.210    0.042    0.083    0.150    0.030
+                       10       0.010    0.125    0.306    0.441    0.045    0.173    0.308    0.031
+                       20       0.020    0.250    0.682    0.952    0.048    0.376    0.645    0.033
+                       30       0.030    0.375    1.122    1.526    0.051    0.605    1.009    0.034
 
                 Ringfence counts on nothing being cached. A model that remembered all of the talk would cost 0.026 after 1 minute,
                 0.446 after 5 and 14.696 after 30: each answer would read all of it again.
@@ -309,6 +310,6 @@ mod tests {
         let curve = with_curve
             .strip_prefix(&page)
             .expect("the page comes first");
-        assert_eq!(curve.lines().count(), 5 + 30);
+        assert_eq!(curve.lines().count(), 25 + 30);
     }
 }

@@ -168,6 +168,7 @@ impl Given {
             answer_timeout_ms: plan.answer_timeout_ms,
             edge: self.edge,
             context_tokens: u64::from(plan.context_tokens),
+            words_tokens: u64::from(plan.words_tokens(self.edge.shrink)),
             keep_turns: plan.keep_turns,
             model_name: plan.name.clone(),
             abilities: self.abilities.clone(),
@@ -192,7 +193,7 @@ impl Given {
             audio: plan.audio,
             transcription: plan.transcription.as_ref().map(|(model, _)| model.clone()),
             max_output_tokens: plan.max_output_tokens,
-            post_instructions: plan.can.truncation.then_some(plan.context_tokens),
+            post_instructions: plan.post_instructions(self.edge.shrink),
             tools: Vec::new(),
             turn_detection: TurnDetection {
                 interrupt_response: self.interrupts(),

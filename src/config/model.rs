@@ -26,9 +26,29 @@ pub(super) struct Plan {
     pub(super) price: Option<ModelPrice>,
     pub(super) max_output_tokens: u32,
     pub(super) context_tokens: u32,
+    pub(super) words_tokens: u32,
     pub(super) keep_turns: u32,
     pub(super) answer_timeout_ms: u64,
     pub(super) turn_detection: TurnDetection,
+}
+
+impl Plan {
+    /// What is kept free for the words of old sound, if it is replaced by them.
+    pub(super) fn words_tokens(&self, shrinks: bool) -> u32 {
+        match self.transcription {
+            Some(_) if shrinks => self.words_tokens,
+            Some(_) | None => 0,
+        }
+    }
+
+    /// What the provider is asked to keep of the conversation: sound and words.
+    pub(super) fn post_instructions(&self, shrinks: bool) -> Option<u32> {
+        let all = self
+            .context_tokens
+            .saturating_add(self.words_tokens(shrinks));
+        let most = u32::try_from(CONTEXT_TOKENS.1).unwrap_or(u32::MAX);
+        self.can.truncation.then_some(all.min(most))
+    }
 }
 
 /// An answer is at least 8 seconds long or not worth asking for, and at most what every model allows (facts: section 1.3).
@@ -37,8 +57,15 @@ const OUTPUT_TOKENS: (u64, u64) = (160, 4096);
 /// Less forgets the question that is being answered; more does not fit the older models (facts: section 1.3).
 const CONTEXT_TOKENS: (u64, u64) = (500, 28_000);
 
-/// What one answer may have to read again of the conversation, in tokens, where nobody says.
+/// Sound that one answer may have to read again of the conversation, in tokens, where nobody says.
 pub const USUAL_CONTEXT_TOKENS: u32 = 2000;
+
+/// Words of old sound: none, or as much as fits beside the least of sound.
+const WORDS_TOKENS: (u64, u64) = (0, CONTEXT_TOKENS.1 - CONTEXT_TOKENS.0);
+
+/// What is kept free for the words of old sound, in tokens, where nobody says: those of an hour of brisk talk, which is as long as a
+/// session lasts. To read them costs what it costs to read as much sound as is kept.
+const USUAL_WORDS_TOKENS: u32 = 16_000;
 
 /// Who writes down what the caller says, where nobody says.
 pub const USUAL_TRANSCRIPTION: &str = "gpt-4o-mini-transcribe";
@@ -89,6 +116,7 @@ fn plan(name: &str, section: &Section<'_>, prices: &PriceBook, outside: &Outside
         price,
         max_output_tokens: whole("max_output_tokens", OUTPUT_TOKENS, 1024),
         context_tokens: whole("context_tokens", CONTEXT_TOKENS, USUAL_CONTEXT_TOKENS),
+        words_tokens: whole("words_tokens", WORDS_TOKENS, USUAL_WORDS_TOKENS),
         keep_turns: whole("keep_turns", KEEP_TURNS, 2),
         answer_timeout_ms: answer_timeout(section),
         turn_detection: turn_detection(&section.section("turn_detection")),

@@ -32,6 +32,9 @@ const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// The largest frame: carriers send a few hundred bytes for 20 ms.
 const MAX_FRAME: usize = 64 * 1024;
 
+/// Room for several such frames of 20 ms, in bytes.
+const USUAL_FRAMES: usize = 2 * 1024;
+
 /// "Done".
 const NORMAL: u16 = 1000;
 
@@ -89,7 +92,7 @@ pub async fn opened(
 async fn upgraded(upgrade: OnUpgrade) -> Option<WebSocketStream<TcpStream>> {
     let parts = downcast::<TokioIo<TcpStream>>(upgrade.await.ok()?).ok()?;
     let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let config = Some(limits(MAX_FRAME));
+    let config = Some(limits(MAX_FRAME, USUAL_FRAMES));
     Some(WebSocketStream::from_partially_read(stream, read, Role::Server, config).await)
 }
 

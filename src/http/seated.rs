@@ -126,6 +126,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
     let scribe = doors.ledger.scribe(&labels.call, agent.keeps);
     let (ticket, moment) = (admitted.ticket, agent.moment.clone());
     let line = Line::new(ticket, carrier.clone(), call, first, others, moment);
+    let line = Box::new(line);
     let world = World {
         observer: doors.observer.clone(),
         labels: labels.clone(),
@@ -147,7 +148,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         true => Clock::started_before(ANSWERED_BEFORE_MS),
         false => Clock::start(),
     };
-    let carried = carry(line, clock, seat, world).instrument(span);
+    let carried = carry(line, clock, seat, world).boxed().instrument(span);
     tokio::spawn(see_through(doors, labels, admitted.slot, carried));
     answer.send_replace(Some(document.clone()));
     document

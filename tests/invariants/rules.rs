@@ -81,6 +81,7 @@ pub fn random_rules(random: &mut Random) -> Rules {
             min_output_tokens: 160 + random.below(3) as u32 * 100,
         },
         context_tokens: 500 + random.below(4_000),
+        words_tokens: random.below(2) * random.below(16_000),
         keep_turns: random.below(4) as u32,
         model_name: "main".into(),
         abilities: random_abilities(random),

@@ -80,7 +80,7 @@ fn without_a_cache_old_sound_is_replaced_by_its_words_as_soon_as_there_is_enough
 fn while_the_cache_serves_it_what_was_said_stays_as_it_was_until_the_money_runs_short() {
     let script = format!(
         "{TWO_TURNS}
-        4.5  realtime  done r2 completed 150 60 10 40 cached 64
+        4.5  realtime  done r2 completed 150 60 10 40 cached 64 60
         6.5  carrier   played 2:2020:g0
         "
     );
@@ -99,6 +99,58 @@ fn while_the_cache_serves_it_what_was_said_stays_as_it_was_until_the_money_runs_
         ..Edge::default()
     };
     assert_eq!(remembered(Rules { edge, ..short }, cents(7), &script), "");
+}
+
+#[test]
+fn words_do_not_count_as_sound_unless_no_room_is_kept_for_them() {
+    let script = format!(
+        "{TWO_TURNS}
+        4.5  realtime  done r2 completed 5000 60 10 40 cached 4992 60
+        6.5  carrier   played 2:2020:g0
+        "
+    );
+    assert_eq!(remembered(keeps(0), cents(500), &script), "");
+    let rules = Rules {
+        words_tokens: 0,
+        ..keeps(0)
+    };
+    assert!(remembered(rules, cents(500), &script).contains("delete me-2"));
+}
+
+#[test]
+fn with_more_sound_than_there_may_be_the_last_turn_alone_stays_and_what_nobody_understood_goes_at_twice_as_much()
+ {
+    let script = |sound: u64| {
+        format!(
+            "
+        0.0  carrier   started
+        0.0  realtime  ready
+        1.0  realtime  turn you-1
+        1.1  realtime  began r1
+        1.2  realtime  spoke-all r1 me-1 2.0s
+        1.3  realtime  said me-1 It is four o'clock.
+        1.5  realtime  done r1 completed 140 10 10 40
+        3.5  carrier   played 1:2020:g0
+        4.0  realtime  turn you-2
+        4.1  realtime  began r2
+        4.5  realtime  done r2 completed 150 {sound} 10 40 cached 64 {sound}
+        "
+        )
+    };
+    assert_eq!(remembered(keeps(2), cents(900), &script(1_900)), "");
+    let over = remembered(keeps(2), cents(900), &script(2_100));
+    expect![[r#"
+        4.5    realtime  insert behind me-1 System("Earlier in this call, in words:\nYou: It is four o'clock.")
+        4.5    realtime  delete me-1
+    "#]]
+    .assert_eq(&over);
+    let nobody_told = script(4_100).replace("said me-1 It is four o'clock.", "said me-9 Nothing.");
+    expect![[r#"
+        4.5    realtime  insert behind me-1 System("Earlier in this call, in words:\nCaller: (unclear)")
+        4.5    realtime  delete you-1
+        4.5    realtime  delete me-1
+    "#]]
+    .assert_eq(&remembered(keeps(2), cents(900), &nobody_told));
 }
 
 #[test]

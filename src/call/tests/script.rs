@@ -65,6 +65,7 @@ pub fn rules() -> Rules {
         answer_timeout_ms: 8_000,
         edge: Edge::default(),
         context_tokens: 2_000,
+        words_tokens: 16_000,
         keep_turns: 2,
         model_name: "main".into(),
         abilities: Abilities::default(),
@@ -353,7 +354,7 @@ fn read_words(item: &str, text: String) -> realtime::Event {
     }
 }
 
-/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, perhaps with `cached TEXT`, or no usage at all.
+/// A response's end: `TEXT_IN AUDIO_IN TEXT_OUT AUDIO_OUT`, perhaps with `cached TEXT AUDIO`, or no usage at all.
 fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
     let status = match status {
         "completed" => Status::Completed,
@@ -371,6 +372,7 @@ fn read_done(response: &str, status: &str, tokens: &[&str]) -> realtime::Event {
         text_out: number(2),
         audio_out: number(3),
         cached_text: number(5),
+        cached_audio: number(6),
         ..Usage::default()
     });
     realtime::Event::ResponseDone {

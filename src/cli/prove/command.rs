@@ -7,7 +7,7 @@ use super::crowd;
 use super::draw::{BUNCHED, LINEAR};
 use super::hazards::{self, HAZARDS, Hazard};
 use super::tally::{Farewells, Tally, see};
-use super::{kills, sockets, usable};
+use super::{bill, kills, sockets, usable};
 use crate::pricing::PriceBook;
 use clap::builder::PossibleValuesParser;
 use std::collections::BTreeMap;
@@ -43,10 +43,25 @@ pub struct ProveArguments {
     /// How many servers to kill in the middle of their calls, as processes of their own: some three seconds each, six at a time.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000))]
     kills: u64,
+    /// Instead of all that: what thirty minutes of talk cost under each policy for what the model is left to remember.
+    #[arg(long)]
+    bill: bool,
 }
+
+/// The models whose bills are shown.
+const BILLED: [&str; 2] = ["gpt-realtime-2.1", "gpt-realtime-2.1-mini"];
 
 /// Makes the calls and prints what came of them; fails when a promise was not kept.
 pub fn run(arguments: &ProveArguments) -> ExitCode {
+    if arguments.bill {
+        let kept = BILLED.map(|model| {
+            let bills = bill::measure(model);
+            let told = bill::tell(model, &bills, &mut io::stdout().lock());
+            told.is_ok() && bill::is_kept(&bills)
+        });
+        let code = u8::from(kept.contains(&false));
+        return ExitCode::from(code);
+    }
     let chosen = match &arguments.scenario {
         Some(name) => hazards::find(name).into_iter().collect(),
         None => HAZARDS.iter().collect::<Vec<_>>(),

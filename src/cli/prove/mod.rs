@@ -5,6 +5,7 @@
 //! both are judged by ([`judge`]) is what a scenario expects, and what was promised of every call. Calls nobody wrote down are drawn by
 //! lot, by the thousand, for the [`command`] of this name.
 
+pub mod bill;
 pub mod command;
 pub mod crowd;
 pub mod draw;
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub requests: Vec<Recorded>,
     /// What the model bills, session by session.
     pub invoices: Vec<Invoice>,
+    /// What the models remembered of the conversation in the end, in words; nobody looks at it over sockets.
+    pub remembered: Vec<String>,
     /// What functions and a transfer took, by their own count.
     pub took: stage::Took,
     /// Invariants of the core that did not hold, in words; nobody looks at them over sockets.

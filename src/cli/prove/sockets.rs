@@ -151,6 +151,7 @@ impl Collected {
             phone,
             requests: world.rest.requests(),
             invoices: world.invoices(),
+            remembered: Vec::new(),
             took: Took::default(),
             broken: Vec::new(),
         }

@@ -74,6 +74,24 @@ fn a_minimal_configuration_loads_with_every_default() {
 }
 
 #[test]
+fn words_have_room_beside_sound_where_there_are_any() {
+    let room = |lines: &str, variables: &[(&str, &str)]| {
+        let text = format!("{MINIMAL}{lines}");
+        let settings = loads(&text, variables);
+        let model = &settings.agents[0].models[0];
+        (model.rules.words_tokens, model.session.post_instructions)
+    };
+    assert_eq!(room("", &[]), (16_000, Some(18_000)));
+    // More than fits into the older models is not asked for.
+    let much = ("RINGFENCE__MODEL__MAIN__CONTEXT_TOKENS", "28000");
+    assert_eq!(room("", &[much]), (16_000, Some(28_000)));
+    let none = ("RINGFENCE__MODEL__MAIN__TRANSCRIPTION", "");
+    assert_eq!(room("", &[none]), (0, Some(2_000)));
+    let shrink = "[agent.front-desk.edge]\nshrink = false\n";
+    assert_eq!(room(shrink, &[]), (0, Some(2_000)));
+}
+
+#[test]
 fn each_rung_at_the_edge_of_the_budget_can_be_taken_out() {
     let text = format!(
         "{MINIMAL}{}",

@@ -337,7 +337,7 @@ fn a_key_in_the_wrong_place_is_refused_and_not_repeated() {
               -> name the variable that holds the key, never the key
             RINGFENCE__MODEL__MAIN__API_KEY
               there is no such key
-              -> the keys here are: dialect, priced_as, model, api_version, url, can, api_key_env, api_key_file, audio, transcription, transcription_priced_as, max_output_tokens, context_tokens, keep_turns, answer_timeout, turn_detection"#]],
+              -> the keys here are: dialect, priced_as, model, api_version, url, can, api_key_env, api_key_file, audio, transcription, transcription_priced_as, max_output_tokens, context_tokens, words_tokens, keep_turns, answer_timeout, turn_detection"#]],
     );
 }
 

@@ -259,6 +259,20 @@ impl Memory {
         }
     }
 
+    /// What stands in the items, in words, oldest first: texts and transcripts.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let contents = self
+            .items
+            .iter()
+            .map(|item| item.wire["content"].as_array());
+        let parts = contents.flatten().flatten();
+        parts.filter_map(|part| {
+            part["text"]
+                .as_str()
+                .or_else(|| part["transcript"].as_str())
+        })
+    }
+
     /// What all items weigh.
     pub fn total(&self) -> u64 {
         self.items.iter().map(|item| item.weight.total()).sum()

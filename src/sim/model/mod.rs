@@ -274,6 +274,11 @@ impl Model {
         invoice
     }
 
+    /// What it remembers of the conversation, in words, item by item.
+    pub fn remembers(&self) -> Vec<String> {
+        self.memory.words().map(str::to_string).collect()
+    }
+
     /// How this provider weighs text.
     fn scale(&self) -> memory::Scale {
         if self.setup.behaviour.heavy {

@@ -283,6 +283,7 @@ impl Desk {
             phone,
             requests: self.api.rest.requests().to_vec(),
             invoices: self.house.invoices(),
+            remembered: self.house.remembered(),
             took,
             broken: self.broken,
         }

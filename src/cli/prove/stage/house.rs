@@ -260,6 +260,14 @@ impl House {
         }
     }
 
+    /// What all of them remember of the conversation, in words.
+    pub(super) fn remembered(&self) -> Vec<String> {
+        let sessions = self.sessions.iter();
+        sessions
+            .flat_map(|session| session.model.remembers())
+            .collect()
+    }
+
     pub(super) fn invoices(&self) -> Vec<Invoice> {
         let sessions = self.sessions.iter();
         sessions.map(|session| session.model.invoice()).collect()
