@@ -165,7 +165,7 @@ pub enum Found {
 }
 
 /// Looks for stamps in a stream of 8 kHz, in pieces of any size.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ear {
     /// How many more samples must not be loud before a stamp can begin.
     wait: u8,
@@ -175,18 +175,6 @@ pub struct Ear {
     kept: u32,
     /// Which of three samples of 24 kHz comes next.
     phase: u8,
-}
-
-impl Default for Ear {
-    /// Before the first sound it was quiet: speech may begin with the very first sample.
-    fn default() -> Self {
-        Ear {
-            low: GAP,
-            signs: 0,
-            kept: 0,
-            phase: 0,
-        }
-    }
 }
 
 impl Ear {
