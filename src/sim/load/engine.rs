@@ -20,8 +20,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Calls whose streams may be opening at once: servers keep few places for strangers.
 const MOST_OPENING: usize = 24;
-/// From the last open stream to the first measured frame.
-const SETTLES_US: u64 = 3_000_000;
+/// From the last open stream to the first measured frame: a whole turn, for nobody joins one in its middle, and before the
+/// last caller's turn has come fewer answers are heard than ever after.
+const SETTLES_US: u64 = super::TURN_US;
 /// From the last measured frame to the first hang-up: what is later than that is lost.
 const DRAINS_US: u64 = 1_500_000;
 /// How long all hang-ups together may take after the last.
