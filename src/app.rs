@@ -6,6 +6,7 @@
 
 use crate::admission::{Admission, Agent, new_token};
 use crate::bridge::switchboard::Switchboard;
+use crate::bridge::workers::Workers;
 use crate::budget::{Budget, OnStoreFailure};
 use crate::call::Order;
 use crate::carrier::{CARRIERS, Carrier, Command};
@@ -45,6 +46,8 @@ pub enum Unstarted {
     Tools(crate::tools::Unable),
     /// The ledger cannot be used.
     Ledger(OpenError),
+    /// The threads that carry calls cannot be made.
+    Workers(io::Error),
 }
 
 impl fmt::Display for Unstarted {
@@ -59,6 +62,7 @@ impl fmt::Display for Unstarted {
             Unstarted::Requests(unable) => write!(f, "cannot make requests: {}", unable.0),
             Unstarted::Tools(unable) => write!(f, "{unable}"),
             Unstarted::Ledger(error) => write!(f, "the ledger: {error}"),
+            Unstarted::Workers(error) => write!(f, "cannot make a thread: {error}"),
         }
     }
 }
@@ -121,6 +125,7 @@ impl Server {
             ledger,
             budget,
             toolbox,
+            workers,
         } = kept;
         let observer = Observer::default();
         let pending = Arc::new(Semaphore::new(settings.limits.pending_streams));
@@ -141,6 +146,7 @@ impl Server {
                 requests: side.requests,
                 admission: admission.clone(),
                 switchboard: switchboard.clone(),
+                workers: workers.clone(),
                 parking: parking.clone(),
                 toolbox: toolbox.clone(),
                 observer: observer.clone(),
@@ -272,6 +278,7 @@ struct Kept {
     ledger: Ledger,
     budget: Arc<Budget>,
     toolbox: Arc<Toolbox>,
+    workers: Arc<Workers>,
 }
 
 /// How many calls are ended at a time that the last process left behind: a carrier takes only so many requests a second.
@@ -284,6 +291,7 @@ impl Kept {
     /// Opens the ledger, ends and closes what was left open in it, and tells the budgets what was spent today.
     async fn open(settings: &mut Settings) -> Result<Kept, Unstarted> {
         install_cryptography();
+        let workers = Workers::start(settings.batching).map_err(Unstarted::Workers)?;
         let (ledger, lost) = Ledger::open(&settings.ledger)
             .await
             .map_err(Unstarted::Ledger)?;
@@ -322,6 +330,7 @@ impl Kept {
             ledger,
             budget,
             toolbox: Arc::new(toolbox),
+            workers: Arc::new(workers),
         })
     }
 }

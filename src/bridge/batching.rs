@@ -8,41 +8,40 @@
 use super::clock::Moment;
 use crate::observe::path;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// From so many live calls on it pays to wait: two frames come in each millisecond.
+/// From so many live calls on a thread on it pays to wait: two frames come in each millisecond.
 const MANY: usize = 40;
 
-/// Calls that are live in this process.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
 thread_local! {
+    /// Calls that are live on this thread.
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+
     /// When this thread asked last what is ready.
     static ASKED: Cell<Option<Moment>> = const { Cell::new(None) };
 }
 
-/// A live call, as long as it is kept.
+/// A live call of this thread, as long as it is kept.
 pub struct Live(());
 
 impl Live {
     /// One more.
     pub fn begin() -> Self {
-        LIVE.fetch_add(1, Relaxed);
+        LIVE.set(LIVE.get() + 1);
         Live(())
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        LIVE.fetch_sub(1, Relaxed);
+        LIVE.set(LIVE.get().saturating_sub(1));
     }
 }
 
 /// A thread that carries calls has nothing to do, and is about to ask what is ready; it waits first if that is worth it.
 pub fn before_asking(at_most: Duration) {
     let mut waits = false;
-    if !at_most.is_zero() && LIVE.load(Relaxed) >= MANY {
+    if !at_most.is_zero() && LIVE.get() >= MANY {
         let since = ASKED.get().map(Moment::elapsed);
         let left = since.and_then(|since| at_most.checked_sub(since));
         if let Some(left) = left.filter(|left| !left.is_zero()) {

@@ -78,6 +78,8 @@ pub(super) struct Desk {
     /// The request that hands the caller over.
     transferring: Option<BoxFuture<'static, bool>>,
     alarm: Pin<Box<Sleep>>,
+    /// In this wake, orders and the carrier's other news have been asked for.
+    swept: bool,
     performing: JoinSet<()>,
     pub(super) ending: Option<Ending>,
     /// When the frame was read that is being dealt with.
@@ -116,6 +118,7 @@ impl Desk {
             calling: FuturesUnordered::new(),
             transferring: None,
             alarm: Box::pin(tokio::time::sleep(Duration::MAX)),
+            swept: false,
             performing: JoinSet::new(),
             ending: None,
             read: None,
@@ -149,8 +152,15 @@ impl Desk {
     }
 
     fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<News> {
-        if let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
-            return Poll::Ready(News::Order(order));
+        // What seldom comes is asked for once in a wake, and not again after each frame that is found in it.
+        if !self.swept {
+            if let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
+                return Poll::Ready(News::Order(order));
+            }
+            if let Poll::Ready(Some(event)) = self.told.poll_recv(cx) {
+                return Poll::Ready(News::Told(event));
+            }
+            self.swept = true;
         }
         // Before the frames: a caller who talks without pause must not keep the clock from being looked at.
         if let Some(due) = due
@@ -190,9 +200,6 @@ impl Desk {
         {
             return Poll::Ready(News::Tool(result));
         }
-        if let Poll::Ready(Some(event)) = self.told.poll_recv(cx) {
-            return Poll::Ready(News::Told(event));
-        }
         if let Some(transferring) = &mut self.transferring
             && let Poll::Ready(certainly_not) = transferring.poll_unpin(cx)
         {
@@ -202,10 +209,11 @@ impl Desk {
                 return Poll::Ready(News::Told(carrier::Event::NotTransferred));
             }
         }
-        match self.verdicts.pop_front() {
-            Some(verdict) => Poll::Ready(News::Verdict(verdict)),
-            None => Poll::Pending,
+        if let Some(verdict) = self.verdicts.pop_front() {
+            return Poll::Ready(News::Verdict(verdict));
         }
+        self.swept = false;
+        Poll::Pending
     }
 
     /// What the budgets granted may be spent once it is on disk, and is theirs again if it cannot be written.

@@ -12,6 +12,7 @@ pub mod line;
 pub mod side;
 pub mod switchboard;
 pub mod wire;
+pub mod workers;
 
 use crate::budget::Grant;
 use crate::call::tools::ToolResult;

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -74,6 +75,8 @@ pub struct Kept {
     pub carrier_call: Id,
     /// Where to hand it.
     pub door: oneshot::Sender<Opened>,
+    /// The thread that carries the call.
+    pub worker: Handle,
     until: Instant,
 }
 
@@ -117,12 +120,13 @@ impl Switchboard {
         }
     }
 
-    /// Lists a call whose webhook will be answered as `answer` tells, and keeps a place for its media stream that only `token` finds.
+    /// Lists a call whose webhook will be answered as `answer` tells, and keeps a place for its media stream that only `token` finds. `worker` carries it.
     pub fn seat(
         &self,
         labels: Arc<Labels>,
         token: String,
         answer: watch::Receiver<Option<Document>>,
+        worker: &Handle,
     ) -> Seat {
         let carrier_call = labels.carrier_call.clone();
         let (to_door, door) = oneshot::channel();
@@ -143,6 +147,7 @@ impl Switchboard {
             Kept {
                 carrier_call: carrier_call.clone(),
                 door: to_door,
+                worker: worker.clone(),
                 until,
             },
         );

@@ -14,11 +14,9 @@ pub mod sim;
 pub mod spend;
 pub mod world;
 
-use crate::bridge::batching::before_asking;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Ringfence answers phone calls with a speech-to-speech model, and never spends more on a call than you allowed.
 #[derive(Debug, Parser)]
@@ -93,14 +91,8 @@ pub fn main() -> ExitCode {
 
 /// Runs `work` on a runtime with a worker for each core.
 fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    on_batching_runtime(Duration::ZERO, work)
-}
-
-/// The same; its workers wait so long at most for more to be ready, when there is much to do.
-fn on_batching_runtime(at_most: Duration, work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .on_thread_park(move || before_asking(at_most))
         .build()
     {
         Ok(runtime) => runtime.block_on(work),

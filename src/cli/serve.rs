@@ -3,7 +3,7 @@
 //! The boot story, in the log: what was understood, what is odd about it, where it listens. On the way out: no new calls, a goodbye for
 //! each live one, and exit code 0.
 
-use super::{asked_to_stop, check, on_batching_runtime};
+use super::{asked_to_stop, check, on_runtime};
 use crate::app::{Server, Unstarted};
 use crate::config::{self, Settings};
 use crate::observe::log;
@@ -22,7 +22,7 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     };
     log::install(settings.log);
     tell(&settings);
-    let code = on_batching_runtime(settings.batching, serve(settings));
+    let code = on_runtime(serve(settings));
     log::flush();
     code
 }
@@ -68,9 +68,10 @@ async fn serve(settings: Settings) -> ExitCode {
                     eprintln!("ringfence: {unstarted}");
                     ExitCode::from(check::BAD_CONFIGURATION)
                 }
-                Unstarted::Listen(..) | Unstarted::Requests(_) | Unstarted::Tools(_) => {
-                    ExitCode::FAILURE
-                }
+                Unstarted::Listen(..)
+                | Unstarted::Requests(_)
+                | Unstarted::Tools(_)
+                | Unstarted::Workers(_) => ExitCode::FAILURE,
             };
         }
     };

@@ -79,21 +79,30 @@ pub async fn opened(
         return StatusCode::FORBIDDEN.into_response();
     };
     tokio::spawn(async move {
-        if let Some(socket) = upgraded(upgrade).await {
-            prove(&doors, socket, kept).await;
-        }
-        drop(place);
+        let Some((stream, read)) = upgraded(upgrade).await else {
+            return;
+        };
+        let worker = kept.worker.clone();
+        worker.spawn(async move {
+            // From here on it is that thread's.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                let config = Some(limits(MAX_FRAME, USUAL_FRAMES));
+                let role = Role::Server;
+                let socket = WebSocketStream::from_partially_read(stream, read, role, config);
+                prove(&doors, socket.await, kept).await;
+            }
+            drop(place);
+        });
     });
     accepted
 }
 
-/// The bare connection, once the answer has left, as a WebSocket. What stood between, made for HTTP, has buffers of its own and would
-/// copy every frame once more.
-async fn upgraded(upgrade: OnUpgrade) -> Option<WebSocketStream<TcpStream>> {
+/// The bare connection, once the answer has left, and what of it was read already. What stood between, made for HTTP, has buffers of its
+/// own and would copy every frame once more.
+async fn upgraded(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, Vec<u8>)> {
     let parts = downcast::<TokioIo<TcpStream>>(upgrade.await.ok()?).ok()?;
-    let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let config = Some(limits(MAX_FRAME, USUAL_FRAMES));
-    Some(WebSocketStream::from_partially_read(stream, read, Role::Server, config).await)
+    let stream = parts.io.into_inner().into_std().ok()?;
+    Some((stream, parts.read_buf.to_vec()))
 }
 
 /// Reads until the stream names its call, and hands it over.

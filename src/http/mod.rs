@@ -15,6 +15,7 @@ pub mod voice;
 
 use crate::admission::Admission;
 use crate::bridge::switchboard::Switchboard;
+use crate::bridge::workers::Workers;
 use crate::budget::Budget;
 use crate::carrier::{Carrier, Forged, Request};
 use crate::ledger::Ledger;
@@ -48,6 +49,8 @@ pub struct Doors {
     pub admission: Arc<Admission>,
     /// Who is in.
     pub switchboard: Arc<Switchboard>,
+    /// The threads that carry calls.
+    pub workers: Arc<Workers>,
     /// Who was dialled and has not answered.
     pub parking: Arc<Parking>,
     /// What the model may call.

@@ -20,6 +20,7 @@ use crate::units::Usd;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -33,6 +34,7 @@ pub(super) struct Seated {
     first: line::Model,
     labels: Arc<Labels>,
     seat: Seat,
+    worker: Handle,
     document: Document,
     answer: watch::Sender<Option<Document>>,
     /// Where its lines are written, if its first line is: then we placed it.
@@ -79,12 +81,15 @@ impl Seated {
         let token = new_token();
         let document = doors.carrier.connect(&token);
         let (answer, answered) = watch::channel(None);
-        let seat = doors.switchboard.seat(labels.clone(), token, answered);
+        let worker = doors.workers.next();
+        let switchboard = &doors.switchboard;
+        let seat = switchboard.seat(labels.clone(), token, answered, &worker);
         Seated {
             admitted,
             first,
             labels,
             seat,
+            worker,
             document,
             answer,
             recorder,
@@ -99,6 +104,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         first,
         labels,
         seat,
+        worker,
         document,
         answer,
         recorder,
@@ -149,7 +155,7 @@ pub(super) async fn begin(doors: Arc<Doors>, offer: Offer, seated: Seated) -> Do
         false => Clock::start(),
     };
     let carried = carry(line, clock, seat, world).boxed().instrument(span);
-    tokio::spawn(see_through(doors, labels, admitted.slot, carried));
+    worker.spawn(see_through(doors, labels, admitted.slot, carried));
     answer.send_replace(Some(document.clone()));
     document
 }
