@@ -23,8 +23,9 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 /// The largest event that is taken, in bytes.
 const LARGEST: usize = 16 << 20;
 
-/// A delta of 100 ms, in base64, and what stands around it, in bytes.
-const USUAL: usize = 8 * 1024;
+/// What is read of it at a time, in bytes. A delta of 100 ms takes four reads, which cost little; but what a socket reads at a time it
+/// keeps several times over, for each call.
+const USUAL: usize = 2 * 1024;
 
 /// The model's socket, open.
 pub type ModelSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;

@@ -5,6 +5,7 @@
 //! caller's in the *ear* until it is sent on, the model's in the *mouth* until it is played.
 
 mod mouth;
+mod past;
 mod standby;
 
 use crate::audio::ear::{Ear, EarSettings, Heard};
@@ -17,7 +18,7 @@ use crate::carrier::{self, Carrier, RestRequest};
 use crate::realtime::{self, Address, Dialect, Loss, NewDialect, Session};
 use crate::units::{CallTime, Id};
 use mouth::Mouth;
-use std::collections::VecDeque;
+use past::Past;
 use std::sync::Arc;
 
 /// What a line wants of the world outside.
@@ -67,12 +68,6 @@ pub trait Outside {
 /// How much of the caller's sound one message to the model holds at most, in milliseconds.
 const PIECE_MS: u64 = 100;
 
-/// What an ear that is full grows by, in bytes: half a second.
-const EAR_STEP: usize = 4 * 1024;
-
-/// An ear that has room for more than this, in bytes, gives back what it does not need: a second and a half of sound.
-const ROOMY: usize = 12 * 1024;
-
 /// One of the agent's models, as a line needs it.
 #[derive(Clone)]
 pub struct Model {
@@ -113,7 +108,7 @@ pub struct Line {
     /// The item whose sound is in the `down` filter now.
     speaking: Option<Id>,
     /// The caller's last seconds, sent on or not.
-    ear: VecDeque<u8>,
+    ear: Past,
     ear_most: usize,
     /// "One moment, please.", as the telephone's sound.
     moment: Arc<[u8]>,
@@ -166,7 +161,7 @@ impl Line {
             dialect,
             standby: None,
             speaking: None,
-            ear: VecDeque::new(),
+            ear: Past::default(),
             ear_most,
             moment,
             level,
@@ -213,12 +208,8 @@ impl Line {
                 Some(carrier::Event::Lost)
             }
         };
-        if self.ear.capacity() - self.ear.len() < self.fresh.len() {
-            self.ear.reserve_exact(self.fresh.len().max(EAR_STEP));
-        }
-        self.ear.extend(self.fresh.iter());
-        self.ear
-            .drain(..self.ear.len().saturating_sub(self.ear_most));
+        self.ear.extend(&self.fresh);
+        self.ear.keep(self.ear_most);
         let heard = self.make_out();
         let level = self
             .level
@@ -401,12 +392,8 @@ impl Line {
     fn append(&mut self, command: &realtime::Command, ms: u64, outside: &mut dyn Outside) {
         let telephone = self.telephone();
         let want = telephone.bytes(ms) as usize;
-        let from = self.ear.len() - want.min(self.ear.len());
-        let (front, back) = self.ear.as_slices();
-        let front = &front[from.min(front.len())..];
-        let back = &back[from.saturating_sub(self.ear.len() - back.len())..];
         let most = telephone.bytes(PIECE_MS) as usize;
-        for sound in front.chunks(most).chain(back.chunks(most)) {
+        for sound in self.ear.last(want, most) {
             self.piece.clear();
             self.up.push(sound, &mut self.piece);
             let mut out = |frame: &str| outside.to_model(frame);
@@ -429,20 +416,17 @@ impl Line {
         }
     }
 
-    /// Keeps of the caller's sound what another session may have to hear again, and no more memory than that takes.
+    /// Keeps of the caller's sound what another session may have to hear again.
     fn forget_heard(&mut self) {
         let kept = self.telephone().bytes(self.call.kept_ms()) as usize;
-        self.ear.drain(..self.ear.len().saturating_sub(kept));
-        if self.ear.capacity() > ROOMY && self.ear.len() < self.ear.capacity() / 4 {
-            self.ear.shrink_to(self.ear.len() * 2);
-        }
+        self.ear.keep(kept);
     }
 
     /// What the line keeps in memory, about, in bytes.
     pub fn memory(&self) -> usize {
         let pages = [&self.fresh, &self.piece, &self.encoded];
         let pages: usize = pages.iter().map(|page| page.capacity()).sum();
-        size_of::<Self>() + self.ear.capacity() + self.mouth.memory() + pages
+        size_of::<Self>() + self.ear.memory() + self.mouth.memory() + pages
     }
 
     fn telephone(&self) -> Format {

@@ -484,7 +484,7 @@ mod tests {
               "jason" is not one of: json, text
               -> did you mean "json"?
 
-            config/ringfence.toml:152 [agent.front-desk.cap] spend.warn
+            config/ringfence.toml:155 [agent.front-desk.cap] spend.warn
               0.40 USD must be less than end, 0.03 USD: the warning comes first
               -> lower it, or raise end
 

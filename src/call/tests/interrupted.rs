@@ -38,9 +38,9 @@ fn an_echo_that_is_a_little_late_does_not_make_less_of_what_was_heard() {
             1.0    fact      first-word
             1.0    carrier   play 1:200:g0 100ms
             1.0    carrier   play 1:300:g0 100ms
-            1.1    carrier   play 1:400:g0 100ms
+            1.12   carrier   play 1:400:g0 100ms
             1.2    carrier   play 1:500:g0 100ms
-            1.3    carrier   play 1:600:g0 100ms
+            1.32   carrier   play 1:600:g0 100ms
             1.4    carrier   clear
             1.4    realtime  truncate me-1 at 400ms
             1.4    fact      interrupted
@@ -74,13 +74,13 @@ fn a_line_that_stood_still_for_long_shows_in_the_echoes() {
             1.0    fact      first-word
             1.0    carrier   play 1:200:g0 100ms
             1.0    carrier   play 1:300:g0 100ms
-            1.1    carrier   play 1:400:g0 100ms
+            1.12   carrier   play 1:400:g0 100ms
             1.2    carrier   play 1:500:g0 100ms
-            1.3    carrier   play 1:600:g0 100ms
-            1.4    carrier   play 1:700:g0 100ms
-            1.5    carrier   play 1:800:g0 100ms
-            1.6    carrier   play 1:900:g0 100ms
-            1.7    carrier   play 1:1000:g0 100ms
+            1.32   carrier   play 1:600:g0 100ms
+            1.42   carrier   play 1:700:g0 100ms
+            1.52   carrier   play 1:800:g0 100ms
+            1.62   carrier   play 1:900:g0 100ms
+            1.72   carrier   play 1:1000:g0 100ms
             1.8    carrier   play 1:1100:g0 100ms
             1.9    carrier   clear
             1.9    realtime  truncate me-1 at 460ms

@@ -106,8 +106,8 @@ fn sound_is_sent_only_a_little_ahead_so_that_a_clear_is_prompt() {
             1.0    fact      first-word
             1.0    carrier   play 1:200:g0 100ms
             1.0    carrier   play 1:300:g0 100ms
-            1.1    carrier   play 1:400:g0 100ms
-            1.2    carrier   play 1:500:g0 100ms
+            1.12   carrier   play 1:400:g0 100ms
+            1.22   carrier   play 1:500:g0 100ms
             1.25   carrier   clear
             1.25   realtime  truncate me-1 at 250ms
             1.25   fact      interrupted

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const APPEND: usize = 768_000;
 
 /// What the frame's buffer keeps between two commands: more than 20 ms of sound needs, little enough for thousands of calls.
-const KEPT: usize = 8 * 1024;
+const KEPT: usize = 2 * 1024;
 
 impl OpenAi {
     pub(super) fn write_frames(
