@@ -6,6 +6,7 @@
 
 mod mouth;
 mod past;
+mod sending;
 mod standby;
 
 use crate::audio::ear::{Ear, EarSettings, Heard};
@@ -19,6 +20,7 @@ use crate::realtime::{self, Address, Dialect, Loss, NewDialect, Session};
 use crate::units::{CallTime, Id};
 use mouth::Mouth;
 use past::Past;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// What a line wants of the world outside.
@@ -65,8 +67,10 @@ pub trait Outside {
     fn decided(&mut self, _call: &Call, _outputs: &[Output]) {}
 }
 
-/// How much of the caller's sound one message to the model holds at most, in milliseconds.
-const PIECE_MS: u64 = 100;
+thread_local! {
+    /// Where sound lies between two conversions, for whichever line of this thread is at work: a few kilobytes less for each call.
+    static PAGES: Cell<[Vec<u8>; 3]> = Cell::default();
+}
 
 /// One of the agent's models, as a line needs it.
 #[derive(Clone)]
@@ -122,6 +126,8 @@ pub struct Line {
     fresh: Vec<u8>,
     piece: Vec<u8>,
     encoded: Vec<u8>,
+    /// The three pages above are this thread's.
+    has_pages: bool,
     outputs: Vec<Output>,
 }
 
@@ -170,6 +176,7 @@ impl Line {
             fresh: Vec::new(),
             piece: Vec::new(),
             encoded: Vec::new(),
+            has_pages: false,
             outputs: Vec::new(),
         }
     }
@@ -197,6 +204,10 @@ impl Line {
 
     /// A text frame from the carrier.
     pub fn carrier_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
+        self.with_pages(|line| line.carrier_said(now, frame, outside));
+    }
+
+    fn carrier_said(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
         let Some(stream) = &mut self.stream else {
             return;
         };
@@ -237,6 +248,10 @@ impl Line {
 
     /// A text frame from the model.
     pub fn model_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
+        self.with_pages(|line| line.read_model(now, frame, outside));
+    }
+
+    fn read_model(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
         self.fresh.clear();
         match self.dialect.read(frame, &mut self.fresh) {
             Ok(Some(event)) => self.model_said(now, event, outside),
@@ -273,11 +288,27 @@ impl Line {
 
     /// Anything that is not a frame.
     pub fn handle(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) {
+        self.with_pages(|line| line.act(now, input, outside));
+    }
+
+    fn act(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) {
         let mut outputs = self.decide(now, input, outside);
         for output in outputs.drain(..) {
             self.perform(output, outside);
         }
         self.outputs = outputs;
+    }
+
+    /// Works with the pages of this thread, which every line on it works with in turn.
+    fn with_pages(&mut self, work: impl FnOnce(&mut Self)) {
+        let are_here = std::mem::replace(&mut self.has_pages, true);
+        if are_here {
+            return work(self);
+        }
+        [self.fresh, self.piece, self.encoded] = PAGES.take();
+        work(self);
+        PAGES.set([&mut self.fresh, &mut self.piece, &mut self.encoded].map(std::mem::take));
+        self.has_pages = false;
     }
 
     fn decide(&mut self, now: CallTime, input: Input, outside: &mut dyn Outside) -> Vec<Output> {
@@ -388,45 +419,9 @@ impl Line {
         self.piece.resize(want, format.silence());
     }
 
-    /// Sends on the last of the caller's sound, in pieces: however much of it has waited, no buffer on the way grows by that.
-    fn append(&mut self, command: &realtime::Command, ms: u64, outside: &mut dyn Outside) {
-        let telephone = self.telephone();
-        let want = telephone.bytes(ms) as usize;
-        let most = telephone.bytes(PIECE_MS) as usize;
-        for sound in self.ear.last(want, most) {
-            self.piece.clear();
-            self.up.push(sound, &mut self.piece);
-            let mut out = |frame: &str| outside.to_model(frame);
-            self.dialect.write(command, &self.piece, &mut out);
-        }
-        self.forget_heard();
-    }
-
-    fn append_silence(&mut self, command: &realtime::Command, ms: u64, outside: &mut dyn Outside) {
-        let format = self.dialect.format();
-        let mut left = format.bytes(ms) as usize;
-        self.piece.clear();
-        self.piece
-            .resize(left.min(format.bytes(PIECE_MS) as usize), format.silence());
-        while left > 0 {
-            let now = left.min(self.piece.len());
-            let mut out = |frame: &str| outside.to_model(frame);
-            self.dialect.write(command, &self.piece[..now], &mut out);
-            left -= now;
-        }
-    }
-
-    /// Keeps of the caller's sound what another session may have to hear again.
-    fn forget_heard(&mut self) {
-        let kept = self.telephone().bytes(self.call.kept_ms()) as usize;
-        self.ear.keep(kept);
-    }
-
     /// What the line keeps in memory, about, in bytes.
     pub fn memory(&self) -> usize {
-        let pages = [&self.fresh, &self.piece, &self.encoded];
-        let pages: usize = pages.iter().map(|page| page.capacity()).sum();
-        size_of::<Self>() + self.ear.memory() + self.mouth.memory() + pages
+        size_of::<Self>() + self.ear.memory() + self.mouth.memory()
     }
 
     fn telephone(&self) -> Format {

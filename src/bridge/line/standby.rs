@@ -9,6 +9,10 @@ use crate::units::CallTime;
 impl Line {
     /// A text frame from the model on standby.
     pub fn standby_frame(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
+        self.with_pages(|line| line.read_standby(now, frame, outside));
+    }
+
+    fn read_standby(&mut self, now: CallTime, frame: &str, outside: &mut dyn Outside) {
         let Some(standby) = &mut self.standby else {
             return;
         };
