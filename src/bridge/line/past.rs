@@ -45,14 +45,14 @@ impl Past {
         self.begin %= PIECE;
     }
 
-    /// The last so many bytes, as far as there are so many, in slices of at most `most`.
-    pub(super) fn last(&self, bytes: usize, most: usize) -> impl Iterator<Item = &[u8]> {
+    /// The last so many bytes, as far as there are so many, slice by slice.
+    pub(super) fn last(&self, bytes: usize) -> impl Iterator<Item = &[u8]> {
         let end = self.begin + self.len;
         let mut from = end - bytes.min(self.len);
         std::iter::from_fn(move || {
             let piece = self.pieces.get(from / PIECE).filter(|_| from < end)?;
             let place = from % PIECE;
-            let len = (PIECE - place).min(end - from).min(most);
+            let len = (PIECE - place).min(end - from);
             from += len;
             Some(&piece[place..place + len])
         })
@@ -83,9 +83,8 @@ mod tests {
                 all.extend(&sound);
                 past.keep(kept);
                 all.drain(..all.len().saturating_sub(kept));
-                let last: Vec<u8> = past.last(wanted, 800).flatten().copied().collect();
+                let last: Vec<u8> = past.last(wanted).flatten().copied().collect();
                 prop_assert_eq!(&last[..], &all[all.len() - wanted.min(all.len())..]);
-                prop_assert!(past.last(wanted, 800).all(|slice| slice.len() <= 800));
                 prop_assert!(past.memory() <= all.len() + 2 * PIECE);
             }
         }

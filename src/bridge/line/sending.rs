@@ -17,9 +17,22 @@ impl Line {
         let telephone = self.telephone();
         let want = telephone.bytes(ms) as usize;
         let most = telephone.bytes(PIECE_MS) as usize;
-        for sound in self.ear.last(want, most) {
-            self.piece.clear();
-            self.up.push(sound, &mut self.piece);
+        let mut room = most;
+        self.piece.clear();
+        for mut sound in self.ear.last(want) {
+            while !sound.is_empty() {
+                let (now, later) = sound.split_at(room.min(sound.len()));
+                self.up.push(now, &mut self.piece);
+                (room, sound) = (room - now.len(), later);
+                if room == 0 {
+                    let mut out = |frame: &str| outside.to_model(frame);
+                    self.dialect.write(command, &self.piece, &mut out);
+                    self.piece.clear();
+                    room = most;
+                }
+            }
+        }
+        if room < most {
             let mut out = |frame: &str| outside.to_model(frame);
             self.dialect.write(command, &self.piece, &mut out);
         }
