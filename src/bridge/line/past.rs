@@ -12,6 +12,8 @@ const PIECE: usize = 1_000;
 #[derive(Default)]
 pub(super) struct Past {
     pieces: VecDeque<Box<[u8; PIECE]>>,
+    /// One that was forgotten, for the next to come.
+    spare: Option<Box<[u8; PIECE]>>,
     /// Where in the first piece the oldest byte is.
     begin: usize,
     len: usize,
@@ -23,7 +25,9 @@ impl Past {
         while !sound.is_empty() {
             let end = self.begin + self.len;
             if end == self.pieces.len() * PIECE {
-                self.pieces.push_back(Box::new([0; PIECE]));
+                let spare = self.spare.take();
+                let piece = spare.unwrap_or_else(|| Box::new([0; PIECE]));
+                self.pieces.push_back(piece);
             }
             let Some(piece) = self.pieces.get_mut(end / PIECE) else {
                 return;
@@ -41,7 +45,9 @@ impl Past {
         let surplus = self.len.saturating_sub(bytes);
         self.begin += surplus;
         self.len -= surplus;
-        self.pieces.drain(..self.begin / PIECE);
+        if let Some(piece) = self.pieces.drain(..self.begin / PIECE).next_back() {
+            self.spare = Some(piece);
+        }
         self.begin %= PIECE;
     }
 
@@ -60,7 +66,7 @@ impl Past {
 
     /// What it keeps in memory, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.pieces.len() * PIECE
+        (self.pieces.len() + usize::from(self.spare.is_some())) * PIECE
     }
 }
 
@@ -85,7 +91,7 @@ mod tests {
                 all.drain(..all.len().saturating_sub(kept));
                 let last: Vec<u8> = past.last(wanted).flatten().copied().collect();
                 prop_assert_eq!(&last[..], &all[all.len() - wanted.min(all.len())..]);
-                prop_assert!(past.memory() <= all.len() + 2 * PIECE);
+                prop_assert!(past.memory() <= all.len() + 3 * PIECE);
             }
         }
     }
