@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 /// 15 (facts: section 3.1). A multiple of three, so that nothing is padded, and of two, so that no sample is split.
 const APPEND: usize = 768_000;
 
-/// What the frame's buffer keeps between two commands: more than 20 ms of sound needs, little enough for thousands of calls.
-const KEPT: usize = 2 * 1024;
+/// What the frame's buffer keeps between two commands: what the usual 100 ms of sound need, little enough for thousands of calls.
+const KEPT: usize = 6_656;
+
+/// What stands around the sound of a frame, in bytes, and a little more.
+const AROUND: usize = 64;
 
 impl OpenAi {
     pub(super) fn write_frames(
@@ -66,6 +69,9 @@ impl OpenAi {
     fn append(&mut self, sound: &[u8], out: &mut dyn FnMut(&str)) {
         for piece in sound.chunks(APPEND) {
             self.frame.clear();
+            // To the byte, for what grows by doubling would be shrunk again, and grow again with the next.
+            self.frame
+                .reserve_exact(STANDARD.encoded_length(piece.len()) + AROUND);
             self.frame
                 .push_str(r#"{"type":"input_audio_buffer.append","audio":""#);
             STANDARD.encode_append(piece, &mut self.frame);
