@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 /// Bytes in a piece: an eighth of a second.
 const PIECE: usize = 1_000;
 
+/// Pieces that are kept for what comes next: one is filled while the oldest is emptied, and at times the two change places.
+const SPARE: usize = 2;
+
 /// Sound in the order in which it came; the oldest is forgotten first.
 #[derive(Default)]
 pub(super) struct Past {
+    /// The last of them may be empty: they were forgotten, and wait for what comes next.
     pieces: VecDeque<Box<[u8; PIECE]>>,
-    /// One that was forgotten, for the next to come.
-    spare: Option<Box<[u8; PIECE]>>,
     /// Where in the first piece the oldest byte is.
     begin: usize,
     len: usize,
@@ -25,9 +27,7 @@ impl Past {
         while !sound.is_empty() {
             let end = self.begin + self.len;
             if end == self.pieces.len() * PIECE {
-                let spare = self.spare.take();
-                let piece = spare.unwrap_or_else(|| Box::new([0; PIECE]));
-                self.pieces.push_back(piece);
+                self.pieces.push_back(Box::new([0; PIECE]));
             }
             let Some(piece) = self.pieces.get_mut(end / PIECE) else {
                 return;
@@ -45,10 +45,10 @@ impl Past {
         let surplus = self.len.saturating_sub(bytes);
         self.begin += surplus;
         self.len -= surplus;
-        if let Some(piece) = self.pieces.drain(..self.begin / PIECE).next_back() {
-            self.spare = Some(piece);
-        }
+        self.pieces.rotate_left(self.begin / PIECE);
         self.begin %= PIECE;
+        self.pieces
+            .truncate((self.begin + self.len).div_ceil(PIECE) + SPARE);
     }
 
     /// The last so many bytes, as far as there are so many, slice by slice.
@@ -66,7 +66,7 @@ impl Past {
 
     /// What it keeps in memory, in bytes.
     pub(super) fn memory(&self) -> usize {
-        (self.pieces.len() + usize::from(self.spare.is_some())) * PIECE
+        self.pieces.len() * PIECE
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
                 all.drain(..all.len().saturating_sub(kept));
                 let last: Vec<u8> = past.last(wanted).flatten().copied().collect();
                 prop_assert_eq!(&last[..], &all[all.len() - wanted.min(all.len())..]);
-                prop_assert!(past.memory() <= all.len() + 3 * PIECE);
+                prop_assert!(past.memory() <= all.len() + 4 * PIECE);
             }
         }
     }
