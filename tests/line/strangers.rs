@@ -165,8 +165,10 @@ async fn a_call_too_many_is_rejected_and_the_line_is_free_when_the_first_hangs_u
         "the same call is answered the same: {document}"
     );
     client.connect("CA78").await;
+    let sessions = || house.world.model.sessions();
+    until("the third reaches its model", || sessions() >= 2).await;
     assert_eq!(
-        house.world.model.sessions(),
+        sessions(),
         2,
         "the second was rejected before any model was reached"
     );
