@@ -10,7 +10,7 @@
 //! | 4 | [`budget`], [`ledger`], [`observe`], [`tools`], [`requests`] | remember things, act |
 //! | 3 | [`call`] | decide things: pure, total, deterministic |
 //! | 2 | [`carrier`], [`realtime`] | translate things: pure |
-//! | 1 | [`audio`], [`plain`], [`pricing`] | compute things: pure |
+//! | 1 | [`audio`], [`page`], [`plain`], [`pricing`] | compute things: pure |
 //! | 0 | [`units`] | name things |
 //!
 //! [`sim`] stands beside them: it sees only [`units`] and [`audio`], for two sides that share code are wrong together.
@@ -27,6 +27,7 @@ pub mod config;
 pub mod http;
 pub mod ledger;
 pub mod observe;
+pub mod page;
 pub mod plain;
 pub mod pricing;
 pub mod realtime;

@@ -29,6 +29,8 @@ pub struct Checker {
     covered: Usd,
     /// What the provider billed beyond what it could: the only excuse for a cap that did not hold.
     excess: Usd,
+    /// How much of the caller's sound is still there to be sent, by what the call has said must be kept.
+    kept_ms: u64,
 }
 
 impl Checker {
@@ -50,6 +52,9 @@ impl Checker {
             && let Some(confirmed) = &mut self.standby
         {
             *confirmed = true;
+        }
+        if let Input::Carrier(carrier::Event::Heard { ms }) = input {
+            self.kept_ms = (self.kept_ms + ms).min(call.rules.margins.ear_ms);
         }
         if outputs.len() > MAX_OUTPUTS {
             return Err(format!("3: {} outputs of one input", outputs.len()));
@@ -218,6 +223,13 @@ impl Checker {
             return Err(format!(
                 "10: {command:?} before the settings were confirmed"
             ));
+        }
+        if let Command::Append { ms } = command {
+            if *ms > self.kept_ms {
+                let kept_ms = self.kept_ms;
+                return Err(format!("14: {ms} ms to be sent, {kept_ms} are kept"));
+            }
+            self.kept_ms = self.kept_ms.min(call.kept_ms());
         }
         let begins = billable && !matches!(command, Command::Add(_));
         if begins && !matches!(call.phase(), Phase::Over(_)) && !call.fits(Usd::ZERO) {

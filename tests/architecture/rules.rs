@@ -12,7 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["budget", "ledger", "observe", "tools", "requests"]),
     (3, &["call"]),
     (2, &["carrier", "realtime"]),
-    (1, &["audio", "plain", "pricing"]),
+    (1, &["audio", "page", "plain", "pricing"]),
     (0, &["units"]),
 ];
 

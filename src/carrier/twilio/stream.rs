@@ -6,6 +6,7 @@
 
 use crate::audio::Format;
 use crate::carrier::{Command, Event, Garbled, Id, Mark, Stream};
+use crate::page;
 use crate::plain::{Plain, keep};
 use base64_simd::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -38,8 +39,6 @@ pub(super) struct Media {
     end: Option<u64>,
     /// Bytes of a started millisecond that no `Heard` has told of yet; fewer than eight.
     untold: u64,
-    /// The frame being written; kept for its memory.
-    frame: String,
 }
 
 /// The beginnings of the frames we send, made once: all name the stream.
@@ -58,7 +57,6 @@ impl Media {
             started: None,
             end: None,
             untold: 0,
-            frame: String::new(),
         }
     }
 
@@ -194,21 +192,20 @@ impl Stream for Media {
     fn write(&mut self, command: &Command, sound: &[u8], out: &mut dyn FnMut(&str)) {
         let Some(started) = &self.started else { return };
         match command {
-            Command::Play { mark, .. } => {
+            Command::Play { mark, .. } => page::with(|frame| {
                 if !sound.is_empty() {
-                    self.frame.clear();
-                    self.frame.push_str(&started.media);
-                    STANDARD.encode_append(sound, &mut self.frame);
-                    self.frame.push_str(r#""}}"#);
-                    out(&self.frame);
+                    frame.push_str(&started.media);
+                    STANDARD.encode_append(sound, frame);
+                    frame.push_str(r#""}}"#);
+                    out(frame);
                 }
-                self.frame.clear();
-                self.frame.push_str(&started.mark);
+                frame.clear();
+                frame.push_str(&started.mark);
                 // Digits, colons and a `g`: nothing that JSON would want escaped. Writing to a `String` cannot fail.
-                let _ = fmt::Write::write_fmt(&mut self.frame, format_args!("{mark}"));
-                self.frame.push_str(r#""}}"#);
-                out(&self.frame);
-            }
+                let _ = fmt::Write::write_fmt(frame, format_args!("{mark}"));
+                frame.push_str(r#""}}"#);
+                out(frame);
+            }),
             Command::Clear => out(&started.clear),
             // These are the business of REST, of the document after the stream, and of the socket's owner.
             Command::Limit { .. }

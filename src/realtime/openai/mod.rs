@@ -57,7 +57,6 @@ pub struct OpenAi {
     shape: &'static Shape,
     sounds: Sounds,
     last_words: Option<LastWords>,
-    frame: String,
 }
 
 /// What an `error` announced about the close that follows it.
@@ -81,7 +80,6 @@ impl OpenAi {
             sounds: Sounds::of(session.audio),
             session,
             last_words: None,
-            frame: String::new(),
         }
     }
 }

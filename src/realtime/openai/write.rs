@@ -1,11 +1,11 @@
 //! Our few words, written as the wire wants them.
 //!
-//! The caller's sound is written by hand into one buffer that is kept, fifty times a second and never to be
-//! answered. Everything else is rare and written for the eye.
+//! The caller's sound is written by hand, fifty times a second and never to be answered, on the page of the thread. Everything else is rare and written for the eye.
 
 use super::errors::{CONFIGURE, RESPOND};
 use super::{OpenAi, echo};
 use crate::audio::Format;
+use crate::page;
 use crate::realtime::{Command, Item, Request, RequestKind, Session, Tool};
 use base64_simd::STANDARD;
 use serde_json::{Value, json};
@@ -13,12 +13,6 @@ use serde_json::{Value, json};
 /// Bytes of sound in one append: 1,024,000 characters of base64, so that a frame stays below 1 MiB, where the provider allows
 /// 15 (facts: section 3.1). A multiple of three, so that nothing is padded, and of two, so that no sample is split.
 const APPEND: usize = 768_000;
-
-/// What the frame's buffer keeps between two commands: what the usual 100 ms of sound need, little enough for thousands of calls.
-const KEPT: usize = 6_656;
-
-/// What stands around the sound of a frame, in bytes, and a little more.
-const AROUND: usize = 64;
 
 impl OpenAi {
     pub(super) fn write_frames(
@@ -31,7 +25,7 @@ impl OpenAi {
             // The socket is opened and closed by those who have one.
             Command::Open { .. } | Command::Close => return,
             Command::Append { .. } | Command::AppendSilence { .. } => {
-                return self.append(sound, out);
+                return append(sound, out);
             }
             Command::Configure => (self.shape.configure)(&self.session),
             Command::ClearInput => json!({"type": "input_audio_buffer.clear"}),
@@ -65,22 +59,18 @@ impl OpenAi {
         };
         out(&event.to_string());
     }
+}
 
-    fn append(&mut self, sound: &[u8], out: &mut dyn FnMut(&str)) {
+fn append(sound: &[u8], out: &mut dyn FnMut(&str)) {
+    page::with(|frame| {
         for piece in sound.chunks(APPEND) {
-            self.frame.clear();
-            // To the byte, for what grows by doubling would be shrunk again, and grow again with the next.
-            self.frame
-                .reserve_exact(STANDARD.encoded_length(piece.len()) + AROUND);
-            self.frame
-                .push_str(r#"{"type":"input_audio_buffer.append","audio":""#);
-            STANDARD.encode_append(piece, &mut self.frame);
-            self.frame.push_str("\"}");
-            out(&self.frame);
+            frame.clear();
+            frame.push_str(r#"{"type":"input_audio_buffer.append","audio":""#);
+            STANDARD.encode_append(piece, frame);
+            frame.push_str("\"}");
+            out(frame);
         }
-        self.frame.clear();
-        self.frame.shrink_to(KEPT);
-    }
+    });
 }
 
 /// The `session.update`: everything that the echo is compared with, so that nothing is left to a default.
