@@ -3,14 +3,14 @@
 use super::clock::{Clock, Moment};
 use super::line::{Line, Outside};
 use super::side::Side;
-use super::switchboard::{Opened, Seat};
+use super::switchboard::{Aside, Opened, Seat};
 use super::wire::{Came, Wire};
 use super::{News, World};
 use crate::budget::Grant;
 use crate::call::record::{Ending, Fact};
 use crate::call::tools::{ToolCall, ToolResult};
 use crate::call::words::Told;
-use crate::call::{Ask, Order, Verdict};
+use crate::call::{Ask, Verdict};
 use crate::carrier::{self, Carrier, RestRequest};
 use crate::ledger::{Failing, Recorder, Scribe};
 use crate::observe::path::{self, UP};
@@ -56,8 +56,7 @@ pub(super) struct Desk {
     requests: Requests,
     grant: Option<Grant>,
     door: Option<oneshot::Receiver<Opened>>,
-    orders: mpsc::Receiver<Order>,
-    told: mpsc::Receiver<carrier::Event>,
+    asides: mpsc::Receiver<Aside>,
     last_words: Arc<OnceLock<Option<String>>>,
     pub(super) carrier: Option<Wire<TcpStream>>,
     carrier_close: (u16, &'static str),
@@ -78,7 +77,7 @@ pub(super) struct Desk {
     /// The request that hands the caller over.
     transferring: Option<BoxFuture<'static, bool>>,
     alarm: Pin<Box<Sleep>>,
-    /// In this wake, orders and the carrier's other news have been asked for.
+    /// In this wake, what is said beside the sockets has been asked for.
     swept: bool,
     performing: JoinSet<()>,
     pub(super) ending: Option<Ending>,
@@ -101,8 +100,7 @@ impl Desk {
             requests: world.requests,
             grant: Some(world.grant),
             door: Some(seat.door),
-            orders: seat.orders,
-            told: seat.told,
+            asides: seat.asides,
             last_words: seat.last_words,
             carrier: None,
             carrier_close: (NORMAL, ""),
@@ -154,11 +152,8 @@ impl Desk {
     fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<News> {
         // What seldom comes is asked for once in a wake, and not again after each frame that is found in it.
         if !self.swept {
-            if let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
-                return Poll::Ready(News::Order(order));
-            }
-            if let Poll::Ready(Some(event)) = self.told.poll_recv(cx) {
-                return Poll::Ready(News::Told(event));
+            if let Poll::Ready(Some(aside)) = self.asides.poll_recv(cx) {
+                return Poll::Ready(News::Aside(aside));
             }
             self.swept = true;
         }
@@ -206,7 +201,7 @@ impl Desk {
             self.transferring = None;
             // A request whose answer was lost may have been obeyed: then the stream closes, or the core runs out of patience.
             if certainly_not {
-                return Poll::Ready(News::Told(carrier::Event::NotTransferred));
+                return Poll::Ready(News::Aside(Aside::Carrier(carrier::Event::NotTransferred)));
             }
         }
         if let Some(verdict) = self.verdicts.pop_front() {

@@ -3,22 +3,26 @@
 //! A caller is waiting, so every step has to end: the name, the line, the encryption and the handshake share one limit. What
 //! went wrong is told as the step it went wrong in, for an error of a library may quote the request, and the request holds the key.
 
-use super::wire::limits;
+use super::wire::{Pipe, Socket, limits};
 use crate::realtime::Address;
 use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
-use std::io;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::handshake::HandshakeError;
+use tokio_tungstenite::tungstenite::handshake::client::{ClientHandshake, Request};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 /// The largest event that is taken, in bytes.
 const LARGEST: usize = 16 << 20;
@@ -28,7 +32,7 @@ const LARGEST: usize = 16 << 20;
 const USUAL: usize = 2 * 1024;
 
 /// The model's socket, open.
-pub type ModelSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type ModelSocket = Socket<MaybeTlsStream<TcpStream>>;
 
 /// Why the model was not reached. Holds no part of the address and no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub enum Step {
     Tcp,
     /// Agreeing on encryption.
     Tls,
-    /// Everything after the connection that is not known to be encryption.
+    /// Agreeing on a WebSocket.
     Handshake,
 }
 
@@ -89,24 +93,15 @@ pub async fn dial(address: &Address, limit: Duration) -> Result<ModelSocket, Dia
         .await
         .map_err(|_| DialError::Late(Step::Dns))??;
     let stream = connect(&peers, deadline).await?;
-    let encrypted = request.uri().scheme_str() == Some("wss");
-    let connector = if encrypted {
-        let config = TLS.clone().ok_or(DialError::Failed(Step::Tls))?;
-        Connector::Rustls(config)
-    } else {
-        Connector::Plain
+    let stream = match request.uri().scheme_str() {
+        Some("wss") => timeout_at(deadline, encrypt(stream, &request))
+            .await
+            .map_err(|_| DialError::Late(Step::Tls))??,
+        _ => MaybeTlsStream::Plain(stream),
     };
-    let handshake = client_async_tls_with_config(
-        request,
-        stream,
-        Some(limits(LARGEST, USUAL)),
-        Some(connector),
-    );
-    match timeout_at(deadline, handshake).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(error)) => Err(why(&error)),
-        Err(_) => Err(DialError::Late(Step::Handshake)),
-    }
+    timeout_at(deadline, shake_hands(stream, request))
+        .await
+        .map_err(|_| DialError::Late(Step::Handshake))?
 }
 
 /// The handshake's request; `None` when the address or a header is not one.
@@ -120,6 +115,12 @@ fn request(address: &Address) -> Option<Request> {
     Some(request)
 }
 
+/// An IPv6 address stands in brackets in an address, and without them everywhere else.
+fn host(request: &Request) -> Option<&str> {
+    let host = request.uri().host()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']'))
+}
+
 async fn look_up(request: &Request) -> Result<Vec<SocketAddr>, DialError> {
     let uri = request.uri();
     let port = match (uri.port_u16(), uri.scheme_str()) {
@@ -128,9 +129,7 @@ async fn look_up(request: &Request) -> Result<Vec<SocketAddr>, DialError> {
         (None, Some("wss")) => 443,
         _ => return Err(DialError::Failed(Step::Address)),
     };
-    let host = uri.host().ok_or(DialError::Failed(Step::Address))?;
-    // An IPv6 address stands in brackets in an address, and without them everywhere else.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = host(request).ok_or(DialError::Failed(Step::Address))?;
     let peers = tokio::net::lookup_host((host, port)).await;
     peers
         .map(Iterator::collect)
@@ -173,23 +172,52 @@ static TLS: LazyLock<Option<Arc<ClientConfig>>> = LazyLock::new(|| {
     Some(Arc::new(config))
 });
 
-fn why(error: &Error) -> DialError {
-    let encryption = |error: &io::Error| {
-        error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<rustls::Error>())
-    };
-    match error {
-        Error::Http(answer) => DialError::Answered(answer.status().as_u16()),
-        Error::Io(error) if encryption(error) => DialError::Failed(Step::Tls),
-        Error::Tls(_) => DialError::Failed(Step::Tls),
-        _ => DialError::Failed(Step::Handshake),
-    }
+async fn encrypt(
+    stream: TcpStream,
+    request: &Request,
+) -> Result<MaybeTlsStream<TcpStream>, DialError> {
+    let failed = DialError::Failed(Step::Tls);
+    let config = TLS.clone().ok_or(failed)?;
+    let name = host(request).and_then(|host| ServerName::try_from(host.to_string()).ok());
+    let connector = TlsConnector::from(config);
+    let encrypted = connector.connect(name.ok_or(failed)?, stream).await;
+    encrypted.map(MaybeTlsStream::Rustls).map_err(|_| failed)
+}
+
+/// Asks for a WebSocket. The library goes as far as it can, and is asked to go on when there is more to read or room to write.
+async fn shake_hands(
+    stream: MaybeTlsStream<TcpStream>,
+    request: Request,
+) -> Result<ModelSocket, DialError> {
+    let failed = DialError::Failed(Step::Handshake);
+    let config = Some(limits(LARGEST, USUAL));
+    let begun = ClientHandshake::start(Pipe::new(stream), request, config).map_err(|_| failed)?;
+    let mut handshake = Some(Box::new(begun));
+    poll_fn(|cx| {
+        let Some(mut begun) = handshake.take() else {
+            return Poll::Pending;
+        };
+        begun.get_mut().get_mut().wakes(cx);
+        Poll::Ready(match begun.handshake() {
+            Ok((socket, _)) => Ok(socket),
+            Err(HandshakeError::Interrupted(begun)) => {
+                handshake = Some(Box::new(begun));
+                return Poll::Pending;
+            }
+            Err(HandshakeError::Failure(Error::Http(answer))) => {
+                Err(DialError::Answered(answer.status().as_u16()))
+            }
+            Err(HandshakeError::Failure(_)) => Err(failed),
+        })
+    })
+    .await
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::{Came, Wire};
     use super::*;
+    use crate::observe::path::UP;
     use crate::units::Secret;
     use futures_util::{SinkExt, StreamExt};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -246,14 +274,15 @@ mod tests {
             asked
         });
         let url = format!("ws://localhost:{}/v1/realtime?model=m", at.port());
-        let mut socket = dial(&address(url), LONG).await.unwrap();
-        let MaybeTlsStream::Plain(stream) = socket.get_ref() else {
+        let socket = dial(&address(url), LONG).await.unwrap();
+        let MaybeTlsStream::Plain(stream) = socket.get_ref().stream() else {
             panic!("ws:// is not encrypted");
         };
         assert!(stream.nodelay().unwrap());
-        socket.send(Message::text("hello")).await.unwrap();
-        let echoed = socket.next().await.unwrap().unwrap();
-        assert_eq!(echoed, Message::text("hello"));
+        let mut wire = Wire::new(socket, &UP);
+        wire.send("hello", None);
+        let echoed = wire.next().await;
+        assert!(matches!(echoed, Came::Message(Message::Text(text)) if text == "hello"));
         assert_eq!(server.await.unwrap(), "/v1/realtime?model=m Bearer sk-test");
     }
 

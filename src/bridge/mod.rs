@@ -16,10 +16,9 @@ pub mod workers;
 
 use crate::budget::Grant;
 use crate::call::tools::ToolResult;
-use crate::call::{Input, Order, Verdict};
+use crate::call::{Input, Verdict};
 use crate::carrier::{self, Carrier};
 use crate::ledger::{Recorder, Scribe};
-use crate::observe::path::DOWN;
 use crate::observe::{Labels, Observer};
 use crate::realtime::Loss;
 use crate::requests::Requests;
@@ -32,9 +31,9 @@ use dial::DialError;
 use line::Line;
 use side::Reached;
 use std::sync::Arc;
-use switchboard::{Opened, Seat};
+use switchboard::{Aside, Opened, Seat};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use wire::{Came, Wire};
+use wire::Came;
 
 /// What a call needs of the world, besides its [`Line`].
 pub struct World {
@@ -74,14 +73,13 @@ pub async fn carry(mut line: Box<Line>, clock: Clock, seat: Seat, world: World) 
 
 /// What can come first.
 enum News {
-    Order(Order),
+    Aside(Aside),
     Opened(Box<Opened>),
     Carrier(Came),
     Model(Reached),
     Standby(Reached),
     Verdict(Verdict),
     Tool(ToolResult),
-    Told(carrier::Event),
     Wake,
 }
 
@@ -92,9 +90,10 @@ fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
         _ => None,
     };
     match news {
-        News::Order(order) => line.handle(now, Input::Order(order), desk),
+        News::Aside(Aside::Order(order)) => line.handle(now, Input::Order(order), desk),
+        News::Aside(Aside::Carrier(event)) => line.handle(now, Input::Carrier(event), desk),
         News::Opened(opened) => {
-            desk.carrier = Some(Wire::new(opened.socket, &DOWN));
+            desk.carrier = Some(opened.wire);
             line.stream_opened(now, opened.stream, desk);
         }
         News::Carrier(Came::Message(Message::Text(text))) => {
@@ -110,7 +109,6 @@ fn deliver(line: &mut Line, clock: Clock, news: News, desk: &mut Desk) {
         News::Standby(reached) => standby_reached(line, now, reached, desk),
         News::Verdict(verdict) => line.handle(now, Input::Budget(verdict), desk),
         News::Tool(result) => line.handle(now, Input::Tool(result), desk),
-        News::Told(event) => line.handle(now, Input::Carrier(event), desk),
         News::Wake => line.handle(now, Input::Wake, desk),
     }
 }

@@ -3,6 +3,7 @@
 //! A webhook, a media stream, a callback and an operator all speak of the same call, each at its own door; here they find it. A call
 //! stays listed for a little while after its end, because the carrier asks what to say only when the stream has closed.
 
+use super::wire::Wire;
 use crate::call::Order;
 use crate::carrier::{self, Document};
 use crate::observe::Labels;
@@ -14,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tokio_tungstenite::WebSocketStream;
 
 /// How long a media stream may take to open after its token was made.
 const TOKEN_LIFE: Duration = Duration::from_secs(30);
@@ -28,12 +28,23 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// News of the carrier's that may wait for one call: there are three kinds of them, and each may come twice.
 const TOLD: usize = 8;
 
+/// Orders that may wait for one call.
+const ORDERS: usize = 4;
+
 /// A media stream that has named its call.
 pub struct Opened {
-    /// Its socket.
-    pub socket: WebSocketStream<TcpStream>,
+    /// Its wire.
+    pub wire: Wire<TcpStream>,
     /// Its codec, which has read the first frames.
     pub stream: Box<dyn carrier::Stream>,
+}
+
+/// What is said to a call at another door than its sockets'.
+pub enum Aside {
+    /// What an operator wishes.
+    Order(Order),
+    /// What the carrier says beside the stream: who answered, that a transfer is over, that the call is over.
+    Carrier(carrier::Event),
 }
 
 /// A call, as everybody but itself sees it.
@@ -46,14 +57,13 @@ pub struct Listed {
     pub answer: watch::Receiver<Option<Document>>,
     /// What the carrier is to say after the stream, once that is decided: by the call, before it closes the stream.
     pub last_words: Arc<OnceLock<Option<String>>>,
-    orders: mpsc::Sender<Order>,
-    told: mpsc::Sender<carrier::Event>,
+    asides: mpsc::Sender<Aside>,
 }
 
 impl Listed {
     /// Hands what the carrier says of the call, at another door than its stream's, to the call itself. `false`: nobody listens any more.
     pub fn tell(&self, event: carrier::Event) -> bool {
-        self.told.try_send(event).is_ok()
+        self.asides.try_send(Aside::Carrier(event)).is_ok()
     }
 }
 
@@ -61,10 +71,8 @@ impl Listed {
 pub struct Seat {
     /// Where its media stream will come from.
     pub door: oneshot::Receiver<Opened>,
-    /// What operators wish.
-    pub orders: mpsc::Receiver<Order>,
-    /// What the carrier says of the call beside its stream: who answered, that a transfer is over, that the call is over.
-    pub told: mpsc::Receiver<carrier::Event>,
+    /// What is said to it beside them.
+    pub asides: mpsc::Receiver<Aside>,
     /// See [`Listed::last_words`].
     pub last_words: Arc<OnceLock<Option<String>>>,
 }
@@ -130,15 +138,13 @@ impl Switchboard {
     ) -> Seat {
         let carrier_call = labels.carrier_call.clone();
         let (to_door, door) = oneshot::channel();
-        let (to_orders, orders) = mpsc::channel(4);
-        let (to_told, told) = mpsc::channel(TOLD);
+        let (to_asides, asides) = mpsc::channel(TOLD + ORDERS);
         let last_words = Arc::new(OnceLock::new());
         let listed = Listed {
             labels,
             answer,
             last_words: last_words.clone(),
-            orders: to_orders,
-            told: to_told,
+            asides: to_asides,
         };
         let until = Instant::now() + TOKEN_LIFE;
         self.tokens.retain(|_, kept| kept.until > Instant::now());
@@ -154,8 +160,7 @@ impl Switchboard {
         self.calls.insert(carrier_call, listed);
         Seat {
             door,
-            orders,
-            told,
+            asides,
             last_words,
         }
     }
@@ -176,8 +181,10 @@ impl Switchboard {
     /// Tells every call the same.
     pub fn order_all(&self, order: Order) {
         for listed in &self.calls {
-            // A call that has four wishes waiting, or is over, needs no fifth.
-            let _ = listed.orders.try_send(order);
+            // A call that has so many waiting, or is over, needs no other; and the carrier's news always have their room.
+            if listed.asides.capacity() > TOLD {
+                let _ = listed.asides.try_send(Aside::Order(order));
+            }
         }
     }
 

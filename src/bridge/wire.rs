@@ -6,18 +6,20 @@
 use super::clock::Moment;
 use crate::observe::path::Way;
 use bytes::BytesMut;
-use futures_util::{Sink, Stream};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 /// Frames that may wait: ten seconds of sound in frames of 20 ms.
 const MOST_WAITING: usize = 512;
@@ -69,14 +71,80 @@ impl Readable for MaybeTlsStream<TcpStream> {
     }
 }
 
+/// A stream as the library reads and writes it, which knows of no tasks: what would have to wait says so, and the task that asked last
+/// is woken. One task has both directions, so one waker is enough, and a frame wakes it once.
+pub struct Pipe<S> {
+    stream: S,
+    waker: Waker,
+}
+
+impl<S> Pipe<S> {
+    /// A pipe that nobody waits for yet.
+    pub fn new(stream: S) -> Self {
+        Pipe {
+            stream,
+            waker: Waker::noop().clone(),
+        }
+    }
+
+    /// The stream itself.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// From now on this task is woken.
+    pub fn wakes(&mut self, cx: &Context<'_>) {
+        self.waker.clone_from(cx.waker());
+    }
+}
+
+/// What is done without waiting, or has to wait.
+fn at_once<T>(done: Poll<io::Result<T>>) -> io::Result<T> {
+    match done {
+        Poll::Ready(done) => done,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+impl<S: AsyncRead + Unpin> io::Read for Pipe<S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut into = ReadBuf::new(into);
+        let cx = &mut Context::from_waker(&self.waker);
+        at_once(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
+        Ok(into.filled().len())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> io::Write for Pipe<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let cx = &mut Context::from_waker(&self.waker);
+        at_once(Pin::new(&mut self.stream).poll_write(cx, bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let cx = &mut Context::from_waker(&self.waker);
+        at_once(Pin::new(&mut self.stream).poll_flush(cx))
+    }
+}
+
 /// A WebSocket over some stream.
+pub type Socket<S> = WebSocket<Pipe<S>>;
+
+/// The server's end of a WebSocket whose handshake is over; so much of what follows it was read already.
+pub fn accepted<S>(stream: S, read: Vec<u8>, config: WebSocketConfig) -> Socket<S> {
+    WebSocket::from_partially_read(Pipe::new(stream), read, Role::Server, Some(config))
+}
+
+/// A WebSocket with its outbox.
 pub struct Wire<S> {
-    socket: WebSocketStream<S>,
+    socket: Socket<S>,
     way: &'static Way,
     waiting: VecDeque<Message>,
     /// Of the sound that waits, when the oldest was read.
     since: Option<Moment>,
     unflushed: bool,
+    /// The socket takes no more for now.
+    blocked: bool,
     overflowed: bool,
     /// All that had come was read: nothing is left in anybody's buffer.
     drained: bool,
@@ -97,13 +165,14 @@ pub enum Came {
 
 impl<S: Readable> Wire<S> {
     /// A wire over an open socket, by which sound goes this way.
-    pub fn new(socket: WebSocketStream<S>, way: &'static Way) -> Self {
+    pub fn new(socket: Socket<S>, way: &'static Way) -> Self {
         Wire {
             socket,
             way,
             waiting: VecDeque::new(),
             since: None,
             unflushed: false,
+            blocked: false,
             overflowed: false,
             drained: false,
         }
@@ -115,12 +184,10 @@ impl<S: Readable> Wire<S> {
             page.extend_from_slice(frame.as_bytes());
             page.split().freeze()
         });
-        // It was text a moment ago; the library wants to see that for itself.
-        let Ok(text) = Utf8Bytes::try_from(bytes) else {
-            return;
-        };
         self.since = self.since.or(read);
-        self.queue(Message::Text(text));
+        // It was text a moment ago; as a frame that is made already, it need not be looked at again.
+        let text = OpCode::Data(Data::Text);
+        self.queue(Message::Frame(Frame::message(bytes, text, true)));
         self.way.queued(self.waiting.len());
     }
 
@@ -137,48 +204,68 @@ impl<S: Readable> Wire<S> {
         if self.overflowed {
             return Poll::Ready(Came::Slow);
         }
-        if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+        self.socket.get_mut().wakes(cx);
+        if let Err(error) = self.send_waiting()
+            && !is_blocked(&error)
+        {
             tracing::debug!(event = "socket.broken", error = %error);
             return Poll::Ready(Came::Gone);
         }
         // A read that finds nothing costs as much as one that finds a frame, and a call is asked far oftener than it has any.
-        if self.drained && self.socket.get_ref().poll_readable(cx).is_pending() {
+        if self.drained && self.socket.get_ref().stream.poll_readable(cx).is_pending() {
             return Poll::Pending;
         }
-        let came = Pin::new(&mut self.socket).poll_next(cx);
-        self.drained = came.is_pending();
-        match came {
-            Poll::Ready(Some(Ok(message))) => Poll::Ready(Came::Message(message)),
-            Poll::Ready(Some(Err(error))) => {
-                tracing::debug!(event = "socket.broken", error = %error);
-                Poll::Ready(if is_too_large(&error) {
-                    Came::TooLarge
-                } else {
-                    Came::Gone
-                })
+        let came = self.socket.read();
+        self.drained = false;
+        Poll::Ready(match came {
+            Ok(message) => Came::Message(message),
+            Err(error) if is_blocked(&error) => {
+                self.drained = true;
+                return Poll::Pending;
             }
-            Poll::Ready(None) => Poll::Ready(Came::Gone),
-            Poll::Pending => Poll::Pending,
-        }
+            Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => {
+                Came::Gone
+            }
+            Err(error) => {
+                tracing::debug!(event = "socket.broken", error = %error);
+                match error {
+                    tungstenite::Error::Capacity(_) => Came::TooLarge,
+                    _ => Came::Gone,
+                }
+            }
+        })
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
-        let mut socket = Pin::new(&mut self.socket);
+    /// The next that comes, and meanwhile sends what waits.
+    pub async fn next(&mut self) -> Came {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Sends what waits, until the socket takes no more for now.
+    fn send_waiting(&mut self) -> Result<(), tungstenite::Error> {
         while !self.waiting.is_empty() {
-            std::task::ready!(socket.as_mut().poll_ready(cx))?;
+            // What the socket did not take last time goes first: else the library would collect all that waits.
+            if self.blocked {
+                self.socket.flush()?;
+                self.blocked = false;
+            }
             if let Some(message) = self.waiting.pop_front() {
-                socket.as_mut().start_send(message)?;
                 self.unflushed = true;
+                match self.socket.write(message) {
+                    // The library has it, and writes it with the next.
+                    Err(error) if is_blocked(&error) => self.blocked = true,
+                    written => written?,
+                }
             }
         }
         if self.unflushed {
-            std::task::ready!(socket.poll_flush(cx))?;
-            self.unflushed = false;
+            self.socket.flush()?;
+            (self.unflushed, self.blocked) = (false, false);
             if let Some(since) = self.since.take() {
                 self.way.carried(since.elapsed());
             }
         }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 
     /// Says this last, and waits a little until the peer has closed too.
@@ -187,15 +274,7 @@ impl<S: Readable> Wire<S> {
             self.waiting.clear();
         }
         self.queue(Message::Close(last));
-        let closed = poll_fn(|cx| {
-            loop {
-                match self.poll(cx) {
-                    Poll::Ready(Came::Message(_)) => {}
-                    Poll::Ready(Came::Gone | Came::Slow | Came::TooLarge) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        });
+        let closed = async { while let Came::Message(_) = self.next().await {} };
         let _ = tokio::time::timeout(CLOSE_PATIENCE, closed).await;
     }
 
@@ -206,19 +285,15 @@ impl<S: Readable> Wire<S> {
     }
 }
 
-/// Whether a message was larger than is taken at a time.
-pub fn is_too_large(error: &tungstenite::Error) -> bool {
-    matches!(error, tungstenite::Error::Capacity(_))
+/// Whether nothing is wrong, but for the time being.
+fn is_blocked(error: &tungstenite::Error) -> bool {
+    matches!(error, tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observe::path::UP;
-    use std::io;
-    use std::task::Waker;
-    use tokio::io::ReadBuf;
-    use tokio_tungstenite::tungstenite::protocol::Role;
 
     /// A peer that takes nothing and says nothing.
     struct Deaf;
@@ -257,15 +332,14 @@ mod tests {
         }
     }
 
-    async fn wire() -> Wire<Deaf> {
+    fn wire() -> Wire<Deaf> {
         let config = limits(64 * 1024, 2 * 1024);
-        let socket = WebSocketStream::from_raw_socket(Deaf, Role::Client, Some(config)).await;
-        Wire::new(socket, &UP)
+        Wire::new(accepted(Deaf, Vec::new(), config), &UP)
     }
 
-    #[tokio::test]
-    async fn a_peer_that_stops_reading_is_given_up_when_its_queue_is_full_and_not_before() {
-        let mut wire = wire().await;
+    #[test]
+    fn a_peer_that_stops_reading_is_given_up_when_its_queue_is_full_and_not_before() {
+        let mut wire = wire();
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..MOST_WAITING {
             wire.send("frame", None);
@@ -283,15 +357,15 @@ mod tests {
         assert!(matches!(wire.poll(&mut cx), Poll::Ready(Came::Slow)));
     }
 
-    #[tokio::test]
-    async fn messages_are_written_where_those_before_them_were() {
-        let mut wire = wire().await;
+    #[test]
+    fn messages_are_written_where_those_before_them_were() {
+        let mut wire = wire();
         let frame = "x".repeat(1_300);
         let mut pages = Vec::new();
         for _ in 0..100 {
             wire.send(&frame, None);
-            if let Some(Message::Text(text)) = wire.waiting.pop_front() {
-                pages.push(text.as_str().as_ptr());
+            if let Some(Message::Frame(frame)) = wire.waiting.pop_front() {
+                pages.push(frame.payload().as_ptr());
             }
         }
         pages.sort_unstable();

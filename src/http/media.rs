@@ -5,23 +5,22 @@
 
 use super::{Doors, as_arrived, why_forged};
 use crate::bridge::switchboard::{Kept, Opened};
-use crate::bridge::wire::{is_too_large, limits};
+use crate::bridge::wire::{Came, Wire, accepted, limits};
 use crate::carrier::{Event, Garbled};
+use crate::observe::path::DOWN;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, on};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// How long a stream may take to name its call.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -56,7 +55,7 @@ pub async fn opened(
         tracing::warn!(event = "request.refused", door = "media", what, help);
         return StatusCode::FORBIDDEN.into_response();
     }
-    let Ok(accepted) = create_response_with_body(&request, Body::empty) else {
+    let Ok(answer) = create_response_with_body(&request, Body::empty) else {
         return (StatusCode::UPGRADE_REQUIRED, "a WebSocket is expected here").into_response();
     };
     let upgrade = on(&mut request);
@@ -86,15 +85,13 @@ pub async fn opened(
         worker.spawn(async move {
             // From here on it is that thread's.
             if let Ok(stream) = TcpStream::from_std(stream) {
-                let config = Some(limits(MAX_FRAME, USUAL_FRAMES));
-                let role = Role::Server;
-                let socket = WebSocketStream::from_partially_read(stream, read, role, config);
-                prove(&doors, socket.await, kept).await;
+                let socket = accepted(stream, read, limits(MAX_FRAME, USUAL_FRAMES));
+                prove(&doors, Wire::new(socket, &DOWN), kept).await;
             }
             drop(place);
         });
     });
-    accepted
+    answer
 }
 
 /// The bare connection, once the answer has left, and what of it was read already. What stood between, made for HTTP, has buffers of its
@@ -106,21 +103,21 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, Vec<u8>)> 
 }
 
 /// Reads until the stream names its call, and hands it over.
-async fn prove(doors: &Doors, mut socket: WebSocketStream<TcpStream>, kept: Kept) {
+async fn prove(doors: &Doors, mut wire: Wire<TcpStream>, kept: Kept) {
     let mut stream = doors.carrier.stream(&kept.carrier_call);
     let mut sound = Vec::new();
     let started = async {
         loop {
-            match socket.next().await {
-                Some(Ok(Message::Text(frame))) => match stream.read(&frame, &mut sound) {
+            match wire.next().await {
+                Came::Message(Message::Text(frame)) => match stream.read(&frame, &mut sound) {
                     Ok(Some(Event::Started)) => return Ok(()),
                     Ok(_) => {}
                     Err(Garbled(what)) => return Err(what),
                 },
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Binary(_))) => return Err("a binary frame"),
-                Some(Err(error)) if is_too_large(&error) => return Err("a frame over 64 KiB"),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => {
+                Came::Message(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Came::Message(Message::Binary(_)) => return Err("a binary frame"),
+                Came::TooLarge => return Err("a frame over 64 KiB"),
+                Came::Message(Message::Close(_)) | Came::Gone | Came::Slow => {
                     return Err("it closed before its start");
                 }
             }
@@ -128,12 +125,12 @@ async fn prove(doors: &Doors, mut socket: WebSocketStream<TcpStream>, kept: Kept
     };
     let what = match tokio::time::timeout(START_PATIENCE, started).await {
         Ok(Ok(())) => {
-            if let Err(Opened { mut socket, .. }) = kept.door.send(Opened { socket, stream }) {
+            if let Err(Opened { wire, .. }) = kept.door.send(Opened { wire, stream }) {
                 let over = CloseFrame {
                     code: NORMAL.into(),
                     reason: "the call is over".into(),
                 };
-                let _ = socket.send(Message::Close(Some(over))).await;
+                wire.close(Some(over)).await;
             }
             return;
         }
@@ -142,10 +139,9 @@ async fn prove(doors: &Doors, mut socket: WebSocketStream<TcpStream>, kept: Kept
     };
     let carrier_call = kept.carrier_call.as_str();
     tracing::warn!(event = "stream.refused", carrier_call, what);
-    let _ = socket
-        .send(Message::Close(Some(CloseFrame {
-            code: POLICY.into(),
-            reason: what.into(),
-        })))
-        .await;
+    let refused = CloseFrame {
+        code: POLICY.into(),
+        reason: what.into(),
+    };
+    wire.close(Some(refused)).await;
 }
