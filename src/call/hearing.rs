@@ -126,6 +126,7 @@ impl Call {
         self.turns.caller_speaks = true;
         let sent_ms = self.heard_ms.saturating_sub(self.waiting_ms);
         self.turn_from_ms = sent_ms.saturating_sub(self.rules.margins.pre_roll_ms);
+        self.turn_begun = true;
         let talks = self.playback.is_playing() || self.turns.wants_to_speak();
         self.doubted = self.rules.manner.confirm && talks && !self.ear_hears;
         if !self.doubted {
@@ -138,6 +139,11 @@ impl Call {
         self.meter.committed_item(&item);
         self.turns.caller_speaks = false;
         self.committed_ms = self.heard_ms.saturating_sub(self.waiting_ms);
+        if !std::mem::take(&mut self.turn_begun) {
+            // Where it began was never said, and only so much is kept of what nobody spoke in.
+            let pre_roll_ms = self.rules.margins.pre_roll_ms;
+            self.turn_from_ms = self.committed_ms.saturating_sub(pre_roll_ms);
+        }
         let over_us = self.playback.is_audible(self.now) || self.turns.wants_to_speak();
         if std::mem::take(&mut self.doubted) && over_us {
             // A cough, a door: the agent has gone on talking, and nobody is owed an answer.
@@ -189,6 +195,7 @@ impl Call {
         }
         self.holding = Some(self.now);
         self.turns.caller_speaks = false;
+        self.turn_begun = false;
         self.doubted = false;
         self.waiting_ms = 0;
         out.push(Output::Realtime(ToModel::ClearInput));

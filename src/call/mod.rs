@@ -216,6 +216,8 @@ pub struct Call {
     /// Where in it the last turn begins, and where it ended.
     turn_from_ms: u64,
     committed_ms: u64,
+    /// The caller has begun to speak, and what they said is no item yet.
+    turn_begun: bool,
     /// The agent has said something to the last turn.
     turn_answered: bool,
     /// The caller may be speaking over the agent; our own ear has not heard it yet.
@@ -296,7 +298,8 @@ impl Call {
             silent_from_ms: None,
             turn_from_ms: 0,
             committed_ms: 0,
-            turn_answered: false,
+            turn_begun: false,
+            turn_answered: true,
             doubted: false,
             ear_hears: false,
             ear_holds: None,

@@ -433,7 +433,10 @@ impl Call {
             self.tell(GO_ON.to_string(), out);
         }
         self.hold_if_heard(out);
-        self.waiting_ms = (self.waiting_ms + again_ms).min(self.rules.margins.ear_ms);
+        // While nobody is at the other end, nothing that came before is anybody's turn.
+        if self.holding.is_none() {
+            self.waiting_ms = (self.waiting_ms + again_ms).min(self.rules.margins.ear_ms);
+        }
         self.listen(out);
     }
 
@@ -442,7 +445,7 @@ impl Call {
     fn heard_again_ms(&mut self, lost: bool) -> u64 {
         let sent_ms = self.heard_ms.saturating_sub(self.waiting_ms);
         let unknown = self.words.last_turn_is_lost() && !self.turn_answered;
-        if lost && (self.turns.caller_speaks || unknown) {
+        if lost && (self.turn_begun || unknown) {
             if unknown {
                 // It will be heard again as a turn, and answered then.
                 self.turns.owed = false;
@@ -458,9 +461,7 @@ impl Call {
     /// unanswered turn from its beginning, and a little before whatever comes.
     pub fn kept_ms(&self) -> u64 {
         let margins = self.rules.margins;
-        let begun = self.turns.caller_speaks || self.committed_ms < self.turn_from_ms;
-        let unanswered = self.committed_ms > 0 && !self.turn_answered;
-        if !begun && !unanswered {
+        if !self.turn_begun && self.turn_answered {
             return margins.pre_roll_ms;
         }
         let sent_ms = self.heard_ms.saturating_sub(self.waiting_ms);
