@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
@@ -36,8 +36,16 @@ impl Drop for Server {
     }
 }
 
-/// Starts the server, with its model and its carrier at these addresses.
-fn serve(listen: SocketAddr, model: SocketAddr, api: SocketAddr) -> Server {
+/// An empty folder of this test.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("load-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// Starts the server, with its model at this URL and its carrier at this address.
+fn serve(folder: &Path, listen: SocketAddr, model: &str, api: &str) -> Server {
     let text = format!(
         r#"
 [server]
@@ -46,22 +54,22 @@ public_url = "http://{listen}"
 [carrier.twilio]
 api_base = "http://{api}"
 [model.main]
-url = "ws://{model}/v1/realtime"
+url = "{model}/v1/realtime"
 model = "gpt-realtime-2.1"
 [agent.desk]
 numbers = ["*"]
 instructions = "You answer the phone. Say that you are an automated assistant."
 "#
     );
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let folder = folder.join(format!("load-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
     let config = folder.join("load.toml");
     std::fs::write(&config, text).expect("a file");
+    let log = std::fs::File::create(folder.join("log")).expect("a file");
     let child = ringfence(&["serve", "--config"])
         .arg(&config)
-        .current_dir(&folder)
-        .stdout(Stdio::null())
+        .current_dir(folder)
+        // For a model behind TLS: who may vouch for it.
+        .env("SSL_CERT_FILE", folder.join("root.pem"))
+        .stdout(log)
         .spawn()
         .expect("the program");
     let server = Server(child);
@@ -83,9 +91,9 @@ fn said(output: &Output) -> String {
 #[test]
 fn five_callers_lose_no_frame_and_one_that_means_no_good_disturbs_nobody() {
     let (listen, model, api) = (free_port(), free_port(), free_port());
-    let server = serve(listen, model, api);
-    let url = format!("http://{listen}/twilio/voice");
     let (model, api) = (model.to_string(), api.to_string());
+    let server = serve(&folder("plain"), listen, &format!("ws://{model}"), &api);
+    let url = format!("http://{listen}/twilio/voice");
     let pid = server.0.id().to_string();
     let output = ringfence(&[
         "load",
@@ -115,6 +123,62 @@ fn five_callers_lose_no_frame_and_one_that_means_no_good_disturbs_nobody() {
         report["watched"]["rss_kb_before"].as_u64() > Some(0),
         "{report}"
     );
+}
+
+/// A certificate for `localhost` in this folder, as `model.pem` with `model.key`, and in `root.pem` the authority behind it.
+fn certify(folder: &Path) {
+    let extensions = "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n";
+    std::fs::write(folder.join("model.ext"), extensions).expect("a file");
+    const CURVE: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    for line in [
+        format!("req -x509 {CURVE} -days 2 -subj /CN=test -keyout root.key -out root.pem"),
+        format!("req {CURVE} -subj /CN=localhost -keyout model.key -out model.csr"),
+        "x509 -req -in model.csr -CA root.pem -CAkey root.key -set_serial 1 -days 2 -extfile model.ext -out model.pem".to_string(),
+    ] {
+        let made = Command::new("openssl")
+            .args(line.split(' '))
+            .current_dir(folder)
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", said(&made));
+    }
+}
+
+/// Two callers of a server whose model shows the certificate of `shown`, and which trusts the authority of `trusted`: what the load
+/// reports, and what the server logs.
+fn over_tls(shown: &Path, trusted: &Path) -> (Value, String) {
+    let (listen, model, api) = (free_port(), free_port(), free_port());
+    let (model_url, api) = (format!("wss://localhost:{}", model.port()), api.to_string());
+    let _server = serve(trusted, listen, &model_url, &api);
+    let output = ringfence(&["load", &format!("http://{listen}/twilio/voice")])
+        .args(["--calls", "2", "--for", "4s", "--json"])
+        .args(["--model-at", &model.to_string(), "--carrier-api-at", &api])
+        .arg("--model-cert")
+        .arg(shown.join("model.pem"))
+        .arg("--model-key")
+        .arg(shown.join("model.key"))
+        .output()
+        .expect("the program");
+    assert!(output.status.success(), "{}", said(&output));
+    let report = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let log = std::fs::read_to_string(trusted.join("log")).expect("a log");
+    (report, log)
+}
+
+#[test]
+fn a_model_behind_tls_is_heard_and_one_that_nobody_vouches_for_is_not() {
+    let (ours, theirs) = (folder("ours"), folder("theirs"));
+    certify(&ours);
+    certify(&theirs);
+    let (report, log) = over_tls(&ours, &ours);
+    assert_eq!(report["endings"]["caller"], 2, "{report}\n{log}");
+    for way in ["frames_up", "frames_down"] {
+        assert!(report[way]["sent"].as_u64() > Some(50), "{report}\n{log}");
+        assert_eq!(report[way]["lost"], 0, "{report}\n{log}");
+    }
+    let (report, log) = over_tls(&theirs, &ours);
+    assert_eq!(report["frames_down"]["arrived"], 0, "{report}\n{log}");
+    assert!(log.contains("tls failed"), "{report}\n{log}");
 }
 
 #[test]
